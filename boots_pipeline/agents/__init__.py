@@ -1,0 +1,1 @@
+"""From knowledge to a proposal: researcher, strategist, writer, reviewer, attribution. Never imports dagster."""

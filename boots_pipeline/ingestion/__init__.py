@@ -1,0 +1,1 @@
+"""The sync engine: pull → sanitise → normalise → keep → tombstone. Never imports dagster."""

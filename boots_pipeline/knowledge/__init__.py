@@ -1,0 +1,1 @@
+"""From documents to knowledge: cut, embed, identify clients, roll up, search. Never imports dagster."""

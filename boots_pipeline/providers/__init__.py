@@ -1,0 +1,9 @@
+"""Everything that differs between providers, one file each.
+
+`PROVIDERS` is the registry: a provider is known when it stands here, and nowhere else is there a list of them.
+"""
+
+from boots_pipeline.providers.base import Provider
+
+
+PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in ()}

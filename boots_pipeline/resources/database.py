@@ -1,0 +1,115 @@
+"""Postgres as a restricted role: pools, and transactions that belong to one organisation or one user.
+
+The queries live with their subject; what belongs here is how a connection is opened, whom it acts for, and how its
+errors are stripped of row data.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import orjson
+import psycopg
+from pgvector.psycopg import register_vector
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from boots_pipeline.errors import ConfigError, DatabaseError, InfraError
+
+Connection = psycopg.Connection[DictRow]
+
+
+class Database:
+    """A pool of connections to one URL. Rows are dictionaries, vectors numpy arrays, times UTC."""
+
+    def __init__(self, url: str, *, application: str, size: int = 6) -> None:
+        self._url = url
+        self._application = application
+        self._size = size
+
+    @cached_property
+    def _pool(self) -> ConnectionPool[Connection]:
+        pool = ConnectionPool(
+            self._url,
+            connection_class=psycopg.Connection[DictRow],
+            kwargs={
+                "row_factory": dict_row,
+                "application_name": self._application,
+                "options": "-c TimeZone=UTC -c search_path=public,extensions",
+                # A plan made for another organisation's size is the wrong plan (reference: §4.3 of performance).
+                "prepare_threshold": None,
+            },
+            min_size=1,
+            max_size=self._size,
+            timeout=10,
+            max_lifetime=1800,
+            configure=_configure,
+            check=ConnectionPool.check_connection,
+            open=False,
+        )
+        pool.open()
+        return pool
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection in autocommit: each statement is its own transaction, on behalf of no organisation."""
+        with _safe_errors(), self._pool.connection() as connection:
+            connection.set_autocommit(True)
+            try:
+                yield connection
+            finally:
+                if not connection.closed:
+                    connection.set_autocommit(False)
+
+    @contextmanager
+    def organisation(self, org_id: UUID) -> Iterator[Connection]:
+        """A transaction whose policies admit one organisation's rows."""
+        with _safe_errors(), self._pool.connection() as connection, connection.transaction():
+            connection.execute("select set_config('app.org_id', %s, true)", [str(org_id)])
+            yield connection
+
+    @contextmanager
+    def user(self, user_id: UUID, *, org_id: UUID | None = None, as_authenticated: bool = True) -> Iterator[Connection]:
+        """A transaction with a user's claims: as `authenticated`, or as ourselves to call what is ours to call.
+
+        `org_id` admits that organisation's secrets too; only give one whose admin the user was found to be.
+        """
+        claims = orjson.dumps({"sub": str(user_id), "role": "authenticated"}).decode()
+        with _safe_errors(), self._pool.connection() as connection, connection.transaction():
+            connection.execute("select set_config('request.jwt.claims', %s, true)", [claims])
+            if org_id is not None:
+                connection.execute("select set_config('app.org_id', %s, true)", [str(org_id)])
+            if as_authenticated:
+                connection.execute("set local role authenticated")
+            yield connection
+
+    def close(self) -> None:
+        """Close the pool, if one was opened."""
+        if "_pool" in self.__dict__:
+            self._pool.close()
+
+
+def _configure(connection: psycopg.Connection[Any]) -> None:
+    role = connection.execute(
+        "select rolname, rolsuper or rolbypassrls as unbounded from pg_roles where rolname = current_user"
+    ).fetchone()
+    if role is None or role["unbounded"]:
+        raise ConfigError(
+            "This process connected as a superuser or with BYPASSRLS, where row level security does not hold. "
+            "Set WORKER_DATABASE_URL to boots_worker and WEB_DATABASE_URL to boots_web."
+        )
+    register_vector(connection)
+    connection.commit()
+
+
+@contextmanager
+def _safe_errors() -> Iterator[None]:
+    """The one place where a Postgres error loses its text, which holds row data."""
+    try:
+        yield
+    except PoolTimeout:
+        raise InfraError("No database connection was free within 10 s, or the database is down.") from None
+    except psycopg.Error as error:
+        raise DatabaseError(error.sqlstate, error.diag.table_name, error.diag.constraint_name) from None
