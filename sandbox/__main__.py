@@ -63,9 +63,7 @@ class Announcing(uvicorn.Server):
 @click.option("--port", default=8070, show_default=True, help="Where to listen.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback unless you know why not.")
 @click.option("--seed", default=7, show_default=True, help="Which world: the same seed is the same world.")
-@click.option(
-    "--size", type=click.Choice(list(SIZES)), default="demo", show_default=True, help="How much of it."
-)
+@click.option("--size", type=click.Choice(list(SIZES)), default="demo", show_default=True, help="How much of it.")
 def main(port: int, host: str, seed: int, size: str) -> None:
     base_url = f"http://{host}:{port}"
     app = create_app(seed, size, base_url)

@@ -84,6 +84,7 @@ class Document:
     client_keys: tuple[str, ...] = ()
     names_client: bool = False
     facts: tuple[Fact, ...] = ()
+    absorbed: tuple[str, ...] = ()  # ids of the stream that the provider merged into this one: gone, not deleted
 
 
 class Tools(Protocol):

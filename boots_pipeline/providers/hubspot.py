@@ -7,6 +7,7 @@ named by its survivor.
 """
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -94,7 +95,8 @@ class HubSpot(Provider):
         properties = payload.get("properties")
         if not isinstance(properties, dict):
             raise BadItem("its properties are not an object")
-        return _MAKERS[stream](_Record(str(payload["id"]), payload.get("url"), properties, _MODIFIED[stream]))
+        record = _Record(str(payload["id"]), payload.get("url"), properties, _MODIFIED[stream])
+        return replace(_MAKERS[stream](record), absorbed=tuple(record.several("hs_merged_object_ids")))
 
     def stable(self, stream: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
         properties = {k: v for k, v in payload["properties"].items() if k != _MODIFIED[stream]}
