@@ -3,7 +3,7 @@
 The rules that it keeps (each from a failure that others paid for; reference in docs/decisions.md):
   - one runner at a time: a session lock that is polled, never waited for (waiting deadlocks CREATE INDEX CONCURRENTLY);
   - a file and its history row are one transaction, unless it says `-- migrate:no-transaction`;
-  - a file that was edited after we applied it, a bad name, or one older than the newest applied is refused, with its name.
+  - a file that was edited after we applied it, a bad name, or one older than the newest applied is refused by name.
 """
 
 import re
@@ -59,18 +59,18 @@ def migrate(
     `assume_applied` records versions that were applied by hand, with other text, without running them.
     """
     migrations = read_migrations(folder)
-    with psycopg.connect(url, autocommit=True, options="-c TimeZone=UTC -c lock_timeout=5s") as connection:
-        with _one_runner(connection):
-            for path in sorted((folder / "local").glob("*.sql")):
-                _apply_local(connection, path)
-            _install_pgmq(connection)
-            _create_history(connection)
-            for version in sorted(assume_applied):
-                _assume(connection, migrations, version)
-            pending = _pending(connection, migrations)
-            for migration in pending:
-                _apply(connection, migration)
-                report(f"{migration.version} {migration.name}")
+    connect = psycopg.connect(url, autocommit=True, options="-c TimeZone=UTC -c lock_timeout=5s")
+    with connect as connection, _one_runner(connection):
+        for path in sorted((folder / "local").glob("*.sql")):
+            _apply_local(connection, path)
+        _install_pgmq(connection)
+        _create_history(connection)
+        for version in sorted(assume_applied):
+            _assume(connection, migrations, version)
+        pending = _pending(connection, migrations)
+        for migration in pending:
+            _apply(connection, migration)
+            report(f"{migration.version} {migration.name}")
     return [migration.version for migration in pending]
 
 
@@ -114,9 +114,7 @@ def _create_history(connection: psycopg.Connection) -> None:
             """create table if not exists supabase_migrations.schema_migrations
                (version text not null primary key, statements text[], name text)"""
         )
-        connection.execute(
-            "alter table supabase_migrations.schema_migrations add column if not exists created_by text"
-        )
+        connection.execute("alter table supabase_migrations.schema_migrations add column if not exists created_by text")
 
 
 def _pending(connection: psycopg.Connection, migrations: list[Migration]) -> list[Migration]:
@@ -128,7 +126,9 @@ def _pending(connection: psycopg.Connection, migrations: list[Migration]) -> lis
     }
     known = {migration.version for migration in migrations}
     if unknown := sorted(set(applied) - known):
-        raise ConfigError(f"The database has migrations that sql/ has not: {', '.join(unknown)}. Is this an old checkout?")
+        raise ConfigError(
+            f"The database has migrations that sql/ has not: {', '.join(unknown)}. Is this an old checkout?"
+        )
     newest = max(applied, default="")
     pending = []
     for migration in migrations:
@@ -143,7 +143,9 @@ def _pending(connection: psycopg.Connection, migrations: list[Migration]) -> lis
         statements, created_by = applied[migration.version]
         # Only our own text is compared: the CLI splits files, and the dashboard's had other text.
         if created_by == _CREATED_BY and statements != [migration.text]:
-            raise ConfigError(f"{migration.version}_{migration.name}.sql was edited after it was applied; add a new file.")
+            raise ConfigError(
+                f"{migration.version}_{migration.name}.sql was edited after it was applied; add a new file."
+            )
     return pending
 
 

@@ -69,7 +69,7 @@ class ProviderSettings(BaseSettings):
 @cache
 def provider_settings(prefix: str) -> ProviderSettings:
     """The settings whose variables start with `prefix`, for example `HUBSPOT_`."""
-    return ProviderSettings(_env_prefix=prefix)
+    return ProviderSettings(_env_prefix=prefix)  # type: ignore[call-arg]  # pydantic-settings takes it; its stub does not say so
 
 
 @cache

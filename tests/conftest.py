@@ -1,6 +1,7 @@
 """What every test stands on: a real Postgres of this session, and a freshly migrated database for each test that asks.
 
-The databases are copies of one template (a copy takes about 0.1 s), on a server of their own that ends with the session.
+The databases are copies of one template (a copy takes about 0.1 s), on a server of their own that ends with the
+session.
 """
 
 import base64
@@ -37,9 +38,7 @@ def urls(postgres: str) -> Iterator[DatabaseUrls]:
     name = f"boots_{uuid4().hex[:12]}"
     admin = DatabaseUrls.on_socket(postgres, "postgres").owner
     with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("create database {} template template_boots").format(sql.Identifier(name))
-        )
+        connection.execute(sql.SQL("create database {} template template_boots").format(sql.Identifier(name)))
     yield create_databases(postgres, name)
     with psycopg.connect(admin, autocommit=True) as connection:
         for database in (name, f"{name}_dagster"):
@@ -91,9 +90,7 @@ def new_organisation(owner: psycopg.Connection) -> Callable[..., Organisation]:
 
     def make(slug: str = "harbour-joinery") -> Organisation:
         made = Organisation(uuid4(), slug, uuid4(), uuid4())
-        owner.execute(
-            "insert into organizations (id, slug, name) values (%s, %s, %s)", [made.id, slug, slug.title()]
-        )
+        owner.execute("insert into organizations (id, slug, name) values (%s, %s, %s)", [made.id, slug, slug.title()])
         for user, role in ((made.admin, "admin"), (made.member, "member")):
             owner.execute("insert into auth.users (id, email) values (%s, %s)", [user, f"{role}@{slug}.example"])
             owner.execute("insert into organization_members values (%s, %s, %s)", [made.id, user, role])

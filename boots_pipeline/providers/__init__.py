@@ -4,6 +4,6 @@
 """
 
 from boots_pipeline.providers.base import Provider
+from boots_pipeline.providers.hubspot import HUBSPOT
 
-
-PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in ()}
+PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (HUBSPOT,)}

@@ -32,6 +32,9 @@ class Account:
 
     id: str
     name: str | None = None
+    unavailable: Mapping[str, str] = field(
+        default_factory=dict
+    )  # streams that the grant does not open, with the reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,285 @@
-"""HubSpot."""
+"""HubSpot, through its official remote MCP server.
+
+Facts of 2026-11 (docs/providers.md names the sources): scopes cannot be requested, PKCE is required, the client
+authenticates in the body, refresh tokens are treated as rotating; search is the only listing, at most 200 a page and
+10,000 a query, and never shows archived records; every property is a string or null; a merged record vanishes and is
+named by its survivor.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from boots_pipeline.errors import BadItem, BadPage
+from boots_pipeline.providers.base import Account, Document, Fact, Item, OAuthFacts, Page, Provider, Rejected, Tools
+
+_PAGE = 200
+_MODIFIED = {"companies": "hs_lastmodifieddate", "contacts": "lastmodifieddate", "deals": "hs_lastmodifieddate"}
+_PROPERTIES = {
+    stream: (*names.split(), "hs_merged_object_ids", "hs_object_id", "createdate", _MODIFIED[stream])
+    for stream, names in {
+        "companies": "name domain hs_additional_domains industry city country numberofemployees annualrevenue "
+        "lifecyclestage description website hs_parent_company_id",
+        "contacts": "firstname lastname email hs_additional_emails jobtitle phone company associatedcompanyid "
+        "lifecyclestage notes",
+        "deals": "dealname amount deal_currency_code dealstage pipeline closedate description "
+        "hs_primary_associated_company",
+    }.items()
+}
+
+
+class HubSpot(Provider):
+    """Companies are the clients; contacts and deals point at them by a property: the server lists no associations."""
+
+    name = "hubspot"
+    title = "HubSpot"
+    env_prefix = "HUBSPOT_"
+    mcp_url_default = "https://mcp.hubspot.com"
+    oauth_facts = OAuthFacts(
+        issuer="https://mcp.hubspot.com",
+        authorization_url="https://mcp.hubspot.com/oauth/authorize/user",
+        token_url="https://mcp.hubspot.com/oauth/v3/token",  # noqa: S106 an address
+        revocation_url="https://mcp.hubspot.com/oauth/v3/token/revoke",
+        client_auth="client_secret_post",
+    )
+    streams = ("companies", "contacts", "deals")
+    read_only_tools = frozenset({"search_crm_objects", "get_crm_objects", "get_user_details"})
+
+    def account_of(self, token_response: Mapping[str, Any], callback: Mapping[str, str]) -> Account | None:
+        hub_id = token_response.get("hub_id")
+        return Account(str(hub_id)) if hub_id else None
+
+    async def identify(self, tools: Tools) -> Account:
+        details = await tools.call("get_user_details", {})
+        hub_id = _first(details, "hubId", "hub_id", "portalId")
+        if hub_id is None:
+            raise BadPage("HubSpot did not say which account this is.")
+        availability = _first(details, "objectAvailability", "availability", "object_types") or {}
+        closed = {
+            stream: str(availability[key])
+            for stream in self.streams
+            for key in (stream, _SINGULAR[stream])
+            if key in availability and availability[key] != "AVAILABLE"
+        }
+        return Account(str(hub_id), _first(details, "hubName", "uiDomain"), unavailable=closed)
+
+    async def pages(
+        self, tools: Tools, stream: str, *, since: datetime | None, cursor: Any | None
+    ) -> AsyncIterator[Page]:
+        position = cursor
+        while True:
+            answer = await tools.call("search_crm_objects", _query(stream, since, position))
+            results = answer.get("results") if isinstance(answer, dict) else None
+            if not isinstance(results, list):
+                raise BadPage(f"HubSpot answered a search of {stream} with no list of results.")
+            items, rejected = _sort_out(results, stream)
+            following = _after(stream, since, position, items) if len(results) >= _PAGE else None
+            yield Page(items, rejected, following, total=answer.get("total") if position is None else None)
+            if following is None:
+                return
+            position = following
+
+    async def read(self, tools: Tools, stream: str, external_id: str) -> Item | None:
+        answer = await tools.call(
+            "get_crm_objects",
+            {"objectType": stream, "objectIds": [int(external_id)], "properties": _PROPERTIES[stream]},
+        )
+        found = answer.get("results") if isinstance(answer, dict) else answer
+        for record in found or []:
+            if isinstance(record, dict) and str(record.get("id")) == external_id:
+                return Item(external_id, record)
+        return None
+
+    def document(self, stream: str, payload: Mapping[str, Any]) -> Document:
+        properties = payload.get("properties")
+        if not isinstance(properties, dict):
+            raise BadItem("its properties are not an object")
+        return _MAKERS[stream](_Record(str(payload["id"]), payload.get("url"), properties, _MODIFIED[stream]))
+
+    def stable(self, stream: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        properties = {k: v for k, v in payload["properties"].items() if k != _MODIFIED[stream]}
+        return {**{k: v for k, v in payload.items() if k not in ("updatedAt", "url")}, "properties": properties}
+
+
+_SINGULAR = {"companies": "COMPANY", "contacts": "CONTACT", "deals": "DEAL"}
+
+
+def _query(stream: str, since: datetime | None, position: Any | None) -> dict[str, Any]:
+    """Everything by ascending id, or what changed by ascending date.
+
+    Either way the next page starts at the last record seen and not at a count: a record that changes or goes away
+    meanwhile would shift the count by one, and the one after it would never be listed.
+    """
+    if since is None:
+        key, bound, operator = "hs_object_id", position, "GT"
+        offset = 0
+    else:
+        key, operator = _MODIFIED[stream], "GTE"
+        bound, offset = (position["from"], position["offset"]) if position else (_milliseconds(since), 0)
+    query: dict[str, Any] = {
+        "objectType": stream,
+        "properties": _PROPERTIES[stream],
+        "sorts": [{"propertyName": key, "direction": "ASCENDING"}],
+        "limit": _PAGE,
+        "chatInsights": {"userIntent": "sync", "satisfaction": "NEUTRAL"},
+    }
+    if bound is not None:
+        query["filterGroups"] = [{"filters": [{"propertyName": key, "operator": operator, "value": str(bound)}]}]
+    if offset:
+        query["offset"] = offset
+    return query
+
+
+def _after(stream: str, since: datetime | None, position: Any | None, items: list[Item]) -> Any:
+    """Where the page after this one starts. Raises BadPage when that is not further on: the listing goes in circles."""
+    if not items:
+        raise BadPage(f"HubSpot sent a full page of {stream} with not one usable record.")
+    if since is None:
+        ids = [int(item.external_id) for item in items]
+        if ids != sorted(ids) or ids[0] <= int(position or 0):
+            raise BadPage(f"HubSpot's listing of {stream} does not move forward.")
+        return str(ids[-1])
+    bound, offset = (position["from"], position["offset"]) if position else (_milliseconds(since), 0)
+    last = _milliseconds(_time(items[-1].payload["properties"].get(_MODIFIED[stream])) or since)
+    if int(last) < int(bound):
+        raise BadPage(f"HubSpot's listing of {stream} does not move forward.")
+    # A page that shares one timestamp is left by its count: its date alone would fetch it for ever.
+    return {"from": last, "offset": 0} if int(last) > int(bound) else {"from": bound, "offset": offset + _PAGE}
+
+
+def _sort_out(results: list[Any], stream: str) -> tuple[list[Item], list[Rejected]]:
+    items, rejected = [], []
+    for place, record in enumerate(results):
+        identity = record.get("id") if isinstance(record, dict) else None
+        if identity is None or not str(identity).isdigit():
+            rejected.append(Rejected(f"unnamed {stream} {place}", "it has no id"))
+        elif not isinstance(record.get("properties"), dict):
+            rejected.append(Rejected(str(identity), "its properties are not an object"))
+        else:
+            items.append(Item(str(identity), record))
+    return items, rejected
+
+
+class _Record:
+    """A record's properties with blanks and nulls taken alike."""
+
+    def __init__(self, identity: str, url: Any, properties: Mapping[str, Any], modified: str) -> None:
+        self.id = identity
+        self.url = url if isinstance(url, str) else None
+        self._properties = properties
+        self.modified = _time(properties.get(modified))
+
+    def __getitem__(self, name: str) -> str:
+        value = self._properties.get(name)
+        return value.strip() if isinstance(value, str) else ""
+
+    def several(self, name: str) -> list[str]:
+        """The parts of a value that HubSpot joins with semicolons."""
+        return [part.strip() for part in self[name].split(";") if part.strip()]
+
+    def facts(self, names: Mapping[str, str]) -> list[Fact]:
+        """A fact per property that has a value."""
+        return [Fact(fact, self[name], self.modified) for name, fact in names.items() if self[name]]
+
+
+def _company(record: _Record) -> Document:
+    domains = [d.lower() for d in (record["domain"], *record.several("hs_additional_domains")) if d]
+    name = record["name"] or (domains[0] if domains else f"Company {record.id}")
+    facts = record.facts(
+        {
+            "industry": "industry", "city": "city", "country": "country", "numberofemployees": "employees",
+            "annualrevenue": "annual_revenue", "lifecyclestage": "lifecycle_stage", "website": "website",
+            "description": "about",
+        }
+    )  # fmt: skip
+    return Document(
+        title=name,
+        content=_lines(f"{name}, a company", facts, record["description"]),
+        url=record.url,
+        source_updated_at=record.modified,
+        client_keys=(
+            f"hubspot.company:{record.id}",
+            *(f"hubspot.company:{merged}" for merged in record.several("hs_merged_object_ids")),
+            *(f"domain:{domain}" for domain in domains),
+        ),
+        names_client=True,
+        facts=tuple(facts),
+    )
+
+
+def _contact(record: _Record) -> Document:
+    name = " ".join(part for part in (record["firstname"], record["lastname"]) if part)
+    emails = [e.lower() for e in (record["email"], *record.several("hs_additional_emails")) if "@" in e]
+    title = name or (emails[0] if emails else f"Contact {record.id}")
+    described = ", ".join(part for part in (title, record["jobtitle"], record["email"], record["phone"]) if part)
+    facts = [Fact("contact", described, record.modified)]
+    company = record["associatedcompanyid"]
+    return Document(
+        title=title,
+        content=_lines(
+            f"{title}, a contact at {record['company']}" if record["company"] else title, facts, record["notes"]
+        ),
+        url=record.url,
+        source_updated_at=record.modified,
+        client_keys=(
+            *((f"hubspot.company:{company}",) if company else ()),
+            *(f"email:{email}" for email in emails),
+            *(f"domain:{email.partition('@')[2]}" for email in emails),
+        ),
+        facts=tuple(facts),
+    )
+
+
+def _deal(record: _Record) -> Document:
+    name = record["dealname"] or f"Deal {record.id}"
+    amount = " ".join(part for part in (record["deal_currency_code"], record["amount"]) if part)
+    closes = _time(record["closedate"])
+    parts = [name, amount, f"stage {record['dealstage']}" if record["dealstage"] else ""]
+    parts.append(f"closes {closes:%Y-%m-%d}" if closes else "")
+    facts = [Fact("deal", ", ".join(part for part in parts if part), record.modified)]
+    company = record["hs_primary_associated_company"]
+    return Document(
+        title=name,
+        content=_lines(f"{name}, a deal", facts, record["description"]),
+        url=record.url,
+        source_updated_at=record.modified,
+        client_keys=(f"hubspot.company:{company}",) if company else (),
+        facts=tuple(facts),
+    )
+
+
+_MAKERS = {"companies": _company, "contacts": _contact, "deals": _deal}
+
+
+def _lines(heading: str, facts: list[Fact], prose: str) -> str:
+    stated = "\n".join(f"{fact.name.replace('_', ' ')}: {fact.value}" for fact in facts if fact.value != prose)
+    return "\n\n".join(part for part in (heading, stated, prose) if part)
+
+
+def _time(value: Any) -> datetime | None:
+    """HubSpot's dates: ISO 8601, or milliseconds in a string. None for what is neither, or beyond a calendar."""
+    if not isinstance(value, str) or not value:
+        return None
+    try:
+        if value.isdigit():
+            return datetime.fromtimestamp(int(value) / 1000, UTC)
+        read = datetime.fromisoformat(value)
+        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _milliseconds(moment: datetime) -> str:
+    return str(int(moment.timestamp() * 1000))
+
+
+def _first(details: Any, *names: str) -> Any | None:
+    """The first of these keys in an answer or one level down: the shape of get_user_details is not documented."""
+    for level in (details, *(v for v in details.values() if isinstance(v, dict))) if isinstance(details, dict) else ():
+        for name in names:
+            if level.get(name) is not None:
+                return level[name]
+    return None
+
+
+HUBSPOT = HubSpot()

@@ -1,8 +1,9 @@
-"""Where tokens live. The envelope keeps them sealed on plain Postgres; Supabase Vault will implement the same interface.
+"""Where tokens live. The envelope keeps them sealed on plain Postgres; Supabase Vault will implement the same
+interface.
 
-Each token is sealed with AES-256-GCM under a data key of its own, the data key under a key of the ring. Both seals are bound
-to organisation, connection, purpose and version, so a row that was moved or swapped does not open. The ring comes from
-VAULT_KEYS or VAULT_KEY_FILE as `id:base64,id:base64`: the first encrypts, all decrypt. No key, no start.
+Each token is sealed with AES-256-GCM under a data key of its own, the data key under a key of the ring. Both seals
+are bound to organisation, connection, purpose and version, so a row that was moved or swapped does not open. The ring
+comes from VAULT_KEYS or VAULT_KEY_FILE as `id:base64,id:base64`: the first encrypts, all decrypt. No key, no start.
 """
 
 import base64
