@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from sandbox import vocabulary as words
-from sandbox.awkward import plant_awkward_cases
+from sandbox.awkward import plant_awkward_companies, plant_awkward_contacts, plant_awkward_deals
 from sandbox.world import (
     CUSTOMERS,
     FIRST_DAY,
@@ -105,6 +105,7 @@ class Author:
             email=f"{slugified(first)}.{slugified(last)}@{host}",
             phone=rng.choice((telephone(rng), None)),
             company_id=company.id if company else None,
+            employer=company.name if company else None,
             notes=None,
             lifecycle=rng.choice(LIFECYCLES),
         )
@@ -197,12 +198,14 @@ def write_organization(rng: Random, organization: Organization, size: Size) -> N
         return created, moment(rng, created, now)
 
     companies = [author.company(*dates()) for _ in range(size.companies)]
+    plant_awkward_companies(organization)
     for number in range(size.contacts):
         imported = number % 5 < 2
         author.contact(rng.choice(companies), *((IMPORTED, IMPORTED) if imported else dates()))
+    plant_awkward_contacts(organization)
     for _ in range(size.deals):
         author.deal(rng.choice(companies), *dates())
-    plant_awkward_cases(organization)
+    plant_awkward_deals(organization)
 
 
 def generate(seed: int, size: Size) -> list[Organization]:

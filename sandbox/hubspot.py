@@ -156,7 +156,7 @@ class HubSpot:
         return [definition for definition in definitions if wanted is None or definition["name"] in wanted]
 
     def _search_owners(self, organization: Organization, arguments: dict[str, Any]) -> Any:
-        limit, offset = arguments.get("limit", OWNERS), arguments.get("offset", 0)
+        limit, offset = int(arguments.get("limit", OWNERS)), int(arguments.get("offset", 0))
         if not 1 <= limit <= MOST_OWNERS or offset < 0:
             raise Refusal(f"VALIDATION_ERROR: limit must be between 1 and {MOST_OWNERS}, offset not negative")
         query, ids = arguments.get("searchQuery", "").casefold(), arguments.get("ownerIds")

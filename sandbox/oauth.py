@@ -128,7 +128,10 @@ class AuthorizationServer:
         """Why nobody may be sent back: who asks is unknown, or where to is not registered."""
         if parameters.get("client_id") != CLIENT_ID:
             return "The application that sent you here is not registered (client_id)."
-        target = urlsplit(parameters.get("redirect_uri", ""))
+        try:
+            target = urlsplit(parameters.get("redirect_uri", ""))
+        except ValueError:
+            return "The redirect_uri is not an address."
         if target.scheme != "http" or target.hostname not in LOOPBACK or target.fragment or target.query:
             return "The redirect_uri is not registered: only loopback addresses are."
         if not target.path.endswith(self.provider.oauth.callback_suffix):
