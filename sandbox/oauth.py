@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from jinja2 import Environment, PackageLoader
 from starlette.datastructures import URL
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route, request_response
 from starlette.types import ASGIApp
 
@@ -23,13 +22,13 @@ from sandbox.faults import FaultPlan
 from sandbox.fiction import World
 from sandbox.grants import GrantBook, InvalidGrant
 from sandbox.intercept import Asked, Intercepted
+from sandbox.pages import page
 from sandbox.provider import Provider
 
 CLIENT_ID = "boots-sandbox"
 CLIENT_SECRET = "boots-sandbox-secret"  # noqa: S105 - the one client that the fiction knows; it opens nothing real
 CHALLENGE = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
 LOOPBACK = ("127.0.0.1", "localhost")
-PAGES = Environment(loader=PackageLoader("sandbox"), autoescape=True)
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -157,8 +156,7 @@ class AuthorizationServer:
         return RedirectResponse(target, status_code=303)
 
     def _page(self, template: str, status: int = 200, **facts: object) -> Response:
-        page = PAGES.get_template(template).render(provider=self.provider.title, **facts)
-        return HTMLResponse(page, status_code=status, headers=NO_STORE)
+        return page(template, self.provider.title, status, **facts)
 
     # -- tokens ----------------------------------------------------------------------------------------
 

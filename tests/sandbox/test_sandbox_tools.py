@@ -132,6 +132,10 @@ async def test_objects_are_read_by_integer_ids(outside: Any) -> None:
         )
         assert [item["id"] for item in read] == [str(number) for number in ids]
         assert read[0]["url"].endswith(f"/record/0-3/{ids[0]}")
+        page = outside.http.get(read[0]["url"])
+        assert page.status_code == 200
+        assert "fiction" in page.text
+        assert outside.http.get(read[0]["url"] + "9").status_code == 404
         assert "1 to 100" in await hub.refused("get_crm_objects", objectType="deals", objectIds=[])
         assert "1 to 100" in await hub.refused("get_crm_objects", objectType="deals")
         assert "1 to 100" in await hub.refused("get_crm_objects", objectType="deals", objectIds=[1] * 101)
