@@ -108,14 +108,15 @@ class _Day:
 
     def _newcomers(self, companies: int, contacts: int, deals: int) -> None:
         """As many as left, so that a world neither empties nor grows."""
+        author = Author(self.rng, self.organization)  # a new one: the other remembers those who left
         created = {kind: self.report[kind]["created"] for kind in TYPES}
-        created["companies"] += [self.author.company(*self._just_now()).id for _ in range(companies)]
+        created["companies"] += [author.company(*self._just_now()).id for _ in range(companies)]
         employers = list(self.organization.companies.values())
         for _ in range(contacts):
-            contact = self.author.contact(self.rng.choice(employers), *self._just_now())
+            contact = author.contact(self.rng.choice(employers), *self._just_now())
             created["contacts"].append(contact.id)
         for _ in range(deals):
-            deal = self.author.deal(self.rng.choice(employers), *self._just_now())
+            deal = author.deal(self.rng.choice(employers), *self._just_now())
             created["deals"].append(deal.id)
 
     def _gone(self, kind: str, record: Record, heir: Record | None) -> None:
@@ -165,7 +166,8 @@ class _Day:
         return moment(self.rng, self.start, self.start + timedelta(days=1))
 
     def _shuffled(self, records: Iterable[R]) -> list[R]:
-        pool = list(records)
+        """Those that nothing has happened to today, such as having been relinked."""
+        pool = [record for record in records if record.updated <= self.start]
         self.rng.shuffle(pool)
         return pool
 

@@ -100,28 +100,35 @@ class AuthorizationServer:
 
     async def ask(self, request: Request) -> Response:
         parameters = dict(request.query_params)
-        if problem := self._unsafe(parameters):
-            return self._page("problem.html", status=400, problem=problem)
-        if error := self._malformed(parameters):
-            return self._back(parameters, error=error.code, error_description=str(error))
+        if objection := self._objection(parameters):
+            return objection
         action = f"{self.issuer}{self.provider.oauth.authorize_path}?{urlencode(parameters)}"
-        return self._page("consent.html", action=action, organizations=self.world.organizations)
+        return page(
+            "consent.html", self.provider.title, action=action, organizations=self.world.organizations
+        )
 
     async def decide(self, request: Request) -> Response:
         """The form came back. Everything is checked anew: a form is only what somebody sent."""
-        parameters = {**request.query_params, **{k: str(v) for k, v in (await request.form()).items()}}
+        form = {name: str(value) for name, value in (await request.form()).items()}
+        parameters = {**request.query_params, **form}
+        if objection := self._objection(parameters):
+            return objection
         account, decision = parameters.get("account", ""), parameters.get("decision", "")
-        if problem := self._unsafe(parameters):
-            return self._page("problem.html", status=400, problem=problem)
-        if error := self._malformed(parameters):
-            return self._back(parameters, error=error.code, error_description=str(error))
         self._log("authorize", {"account": account, "decision": decision}, 303)
         if decision != "allow":
             return self._back(parameters, error="access_denied", error_description="The user said no.")
         if account not in {organization.slug for organization in self.world.organizations}:
-            return self._page("problem.html", status=400, problem="There is no such account here.")
+            return self._problem("There is no such account here.")
         code = self.grants.issue_code(account, parameters["redirect_uri"], parameters["code_challenge"])
         return self._back(parameters, code=code)
+
+    def _objection(self, parameters: dict[str, str]) -> Response | None:
+        """A page when it is not safe to send the visitor back, else an error for the application."""
+        if problem := self._unsafe(parameters):
+            return self._problem(problem)
+        if error := self._malformed(parameters):
+            return self._back(parameters, error=error.code, error_description=str(error))
+        return None
 
     def _unsafe(self, parameters: dict[str, str]) -> str | None:
         """Why nobody may be sent back: who asks is unknown, or where to is not registered."""
@@ -155,8 +162,8 @@ class AuthorizationServer:
         target = URL(parameters["redirect_uri"]).include_query_params(**answer, **state, iss=self.issuer)
         return RedirectResponse(target, status_code=303)
 
-    def _page(self, template: str, status: int = 200, **facts: object) -> Response:
-        return page(template, self.provider.title, status, **facts)
+    def _problem(self, problem: str) -> Response:
+        return page("problem.html", self.provider.title, status=400, problem=problem)
 
     # -- tokens ----------------------------------------------------------------------------------------
 

@@ -100,13 +100,14 @@ def test_advancing_does_what_it_says(outside: Any) -> None:
         assert all(before[kind][key] == after[kind][key] for key in untouched)
 
 
-def test_a_bump_changes_the_date_and_nothing_else(outside: Any) -> None:
-    before = outside.truth()["companies"]
-    bumped = outside.advance()["organizations"]["harbour-joinery"]["hubspot"]["companies"]["bumped"]
-    after = outside.truth()["companies"]
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bump_changes_the_date_and_nothing_else(outside: Any, kind: str) -> None:
+    before = outside.truth()[kind]
+    bumped = outside.advance()["organizations"]["harbour-joinery"]["hubspot"][kind]["bumped"]
+    after = outside.truth()[kind]
+    dated = {"hs_lastmodifieddate": None, "lastmodifieddate": None}
     for number in map(str, bumped):
         assert before[number]["updated_at"] < after[number]["updated_at"]
-        dated = {"hs_lastmodifieddate": None}
         assert before[number]["properties"] | dated == after[number]["properties"] | dated
 
 
