@@ -4,9 +4,10 @@ Where the real behaviour is not documented: a missing value fulfils NEQ, NOT_IN 
 sorts last; equal sort values are ordered by id.
 """
 
+import contextlib
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from typing import Any
@@ -33,14 +34,16 @@ def search(
     portal: Portal, organization: Organization, kind: ObjectType, arguments: dict[str, Any]
 ) -> tuple[list[Record], int, int | None]:
     """The records of the page, how many there are in all, and where the next page starts."""
-    limit, offset = arguments.get("limit", PAGE), arguments.get("offset", 0)
+    limit, offset = int(arguments.get("limit", PAGE)), int(arguments.get("offset", 0))
     _check_limits(arguments, limit, offset)
     tests = [_group(organization, kind, group) for group in arguments.get("filterGroups", [])]
     words = arguments.get("query", "").casefold().split()
     found = []
     for record in portal.records(organization, kind).values():
         properties = portal.properties(organization, record)
-        if (not tests or any(test(record, properties) for test in tests)) and _mentions(kind, properties, words):
+        if (not tests or any(test(record, properties) for test in tests)) and _mentions(
+            kind, properties, words
+        ):
             found.append((record, properties))
     page = _ordered(found, kind, arguments.get("sorts", []))[offset : offset + limit]
     following = offset + limit
@@ -129,15 +132,16 @@ def comparable(kind: str, text: str) -> Value:
         return text
     if kind not in ("number", "datetime"):
         return text.casefold()
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        if kind == "number":
-            raise Refusal(f"VALIDATION_ERROR: {text!r} is not a number") from None
-    try:
-        return Decimal(round(datetime.fromisoformat(text).timestamp() * 1000))
-    except ValueError:
-        raise Refusal(f"VALIDATION_ERROR: {text!r} is neither a date nor epoch milliseconds") from None
+    with contextlib.suppress(InvalidOperation):
+        if (number := Decimal(text)).is_finite():
+            return number
+    with contextlib.suppress(ValueError):
+        if kind == "datetime":
+            moment = datetime.fromisoformat(text)
+            return Decimal(
+                round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+            )
+    raise Refusal(f"VALIDATION_ERROR: {text!r} is not a {'number' if kind == 'number' else 'date'}")
 
 
 def _has_tokens(text: str, patterns: list[str]) -> bool:
@@ -153,7 +157,9 @@ def _mentions(kind: ObjectType, properties: Properties, words: list[str]) -> boo
     return all(word in text for word in words)
 
 
-def _association(organization: Organization, kind: ObjectType, other: ObjectType, given: dict[str, Any]) -> Test:
+def _association(
+    organization: Organization, kind: ObjectType, other: ObjectType, given: dict[str, Any]
+) -> Test:
     operator = given["operator"]
     if operator not in ("EQ", "IN"):
         raise Refusal(f"VALIDATION_ERROR: {given['propertyName']} can be compared with EQ or IN only")
@@ -178,14 +184,18 @@ def _associated(organization: Organization, record: Record, other: str) -> set[i
             return set()
 
 
-def _ordered(found: list[tuple[Record, Properties]], kind: ObjectType, sorts: list[dict[str, str]]) -> list[Record]:
+def _ordered(
+    found: list[tuple[Record, Properties]], kind: ObjectType, sorts: list[dict[str, str]]
+) -> list[Record]:
     found.sort(key=lambda pair: pair[0].id)
     for rule in sorts:
         name = rule["propertyName"]
         type_of_property = TYPES_OF_PROPERTIES[kind.name].get(name)
         if type_of_property is None:
             raise Refusal(f"VALIDATION_ERROR: there is no property {name} on {kind.name}")
-        filled = [(comparable(type_of_property, pair[1][name] or ""), pair) for pair in found if pair[1][name]]
+        filled = [
+            (comparable(type_of_property, pair[1][name] or ""), pair) for pair in found if pair[1][name]
+        ]
         filled.sort(key=lambda keyed: keyed[0], reverse=rule["direction"] == "DESCENDING")
         found = [pair for _, pair in filled] + [pair for pair in found if not pair[1][name]]
     return [record for record, _ in found]

@@ -1,4 +1,5 @@
-"""Provider pages gathered into batches: up to 1,000 items, 8 MB or 2 s, the first one page so that something shows at once.
+"""Provider pages gathered into batches: up to 1,000 items, 8 MB or 2 s, the first one page so that something shows at
+once.
 
 Memory is bounded by these numbers and not by the size of the source.
 """

@@ -1,8 +1,8 @@
 """Writes a batch: what changed and nothing else, its vectors with it, and the checkpoint in the same transaction.
 
-Two hashes are compared in bulk before any work. The payload's (without the parts that move by themselves) decides whether
-anything is written, the text's whether anything is embedded. Writing is one binary COPY into a staging table of the session and one
-INSERT … ON CONFLICT; never a statement a row.
+Two hashes are compared in bulk before any work. The payload's (without the parts that move by themselves) decides
+whether anything is written, the text's whether anything is embedded. Writing is one binary COPY into a staging table
+of the session and one INSERT … ON CONFLICT; never a statement a row.
 """
 
 import hashlib
@@ -134,7 +134,9 @@ class Keeper:
             embeds = not same_text and model == self._embedder.model
             passages = cut(document.title, document.content)
             rewritten = before is not None and before[1] != content_hash
-            rows.append(_Row(item, document, payload_hash, content_hash, passages, embeds, before is not None, rewritten))
+            rows.append(
+                _Row(item, document, payload_hash, content_hash, passages, embeds, before is not None, rewritten)
+            )
         return rows
 
     def _embed(self, rows: list[_Row]) -> None:
@@ -190,7 +192,9 @@ class Keeper:
             for row in rows:
                 copy.write_row(self._staged(row, model))
         updates = ", ".join(
-            f"{name} = excluded.{name}" for name in _COLUMNS if name not in ("external_id", "embedding", "embedding_model")
+            f"{name} = excluded.{name}"
+            for name in _COLUMNS
+            if name not in ("external_id", "embedding", "embedding_model")
         )
         written = transaction.execute(
             f"""insert into source_documents as d (org_id, source_id, provider, document_type, {names})
@@ -246,7 +250,7 @@ class Keeper:
 
 
 def _staging_table(transaction: Connection, names: str) -> None:
-    """The session's staging table, made once. CREATE TABLE … AS forgets the storage, and pglz is most of COPY's cost."""
+    """The session's staging table, made once. CREATE TABLE … AS forgets the storage; pglz is most of COPY's cost."""
     if transaction.execute("select to_regclass('pg_temp.staged_documents') as made").fetchone() == {"made": None}:
         transaction.execute(
             f"""create temp table staged_documents on commit delete rows as

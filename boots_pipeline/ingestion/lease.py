@@ -1,7 +1,7 @@
 """The heartbeat of a claimed sync: a thread that renews lease and message together, and notices when they are lost.
 
-A thread and not a task, because batches block the event loop's helpers for seconds; on its own connection, because the writer's
-may be in a transaction.
+A thread and not a task, because batches block the event loop's helpers for seconds; on its own connection, because
+the writer's may be in a transaction.
 """
 
 import threading

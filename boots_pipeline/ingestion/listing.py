@@ -1,7 +1,8 @@
-"""What a listing that was read to its end allows: tombstones for what vanished, a watermark, and the count that proves it.
+"""What a listing that was read to its end allows: tombstones for what vanished, a watermark, and the count that
+proves it.
 
-Only a complete listing may delete, as no official MCP server has a feed of deletes. A guard refuses when a large share of what is
-known vanished at once, until a second complete listing says the same.
+Only a complete listing may delete, as no official MCP server has a feed of deletes. A guard refuses when a large
+share of what is known vanished at once, until a second complete listing says the same.
 """
 
 from dataclasses import dataclass

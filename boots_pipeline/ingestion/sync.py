@@ -1,7 +1,7 @@
 """One sync from its claim to its end: pull → sanitise → normalise → embed → keep + checkpoint → conclude → finish.
 
-The pull runs ahead of the writer by two batches at most. Whatever dies, and when, at most one batch is done again: its checkpoint
-is written with it, under a fence that only the holder of the lease passes.
+The pull runs ahead of the writer by two batches at most. Whatever dies, and when, at most one batch is done again:
+its checkpoint is written with it, under a fence that only the holder of the lease passes.
 """
 
 import asyncio
@@ -18,7 +18,6 @@ from boots_pipeline.errors import (
     BadItem,
     BadPage,
     BootsError,
-    ConfigError,
     Forbidden,
     InfraError,
     LeaseLost,
@@ -112,7 +111,7 @@ class SyncEngine:
         return row["external_account_id"] if row else None
 
     async def _sync_stream(self, run: "_Stream") -> None:
-        checkpoint = run.job.checkpoint.get(run.stream)
+        checkpoint: dict[str, Any] | None = run.job.checkpoint.get(run.stream)
         if checkpoint and checkpoint["done"]:
             run.outcome.watermarks[run.stream] = datetime.fromisoformat(checkpoint["listed_from"])
             return

@@ -56,7 +56,7 @@ class McpGateway:
     def read_document(
         self, org_id: UUID, source_id: UUID, provider: Provider, stream: str, external_id: str
     ) -> Document | None:
-        """One record as it is at the provider now; None when it is gone. For the one or two live calls of a proposal."""
+        """One record as it is at the provider now; None when it is gone. For a proposal's live calls."""
 
         async def read() -> Document | None:
             async with self.session(org_id, source_id, provider) as tools:
@@ -174,7 +174,7 @@ class _Session:
 
     @asynccontextmanager
     async def _sorted_errors(self) -> AsyncIterator[None]:
-        """Every way in which the SDK and HTTP fail, as a class of ours; a broken connection is closed for the next try."""
+        """Every way in which the SDK and HTTP fail, as a class of ours. A broken connection is closed."""
         self._failure = _Failure()
         try:
             yield
@@ -262,7 +262,7 @@ def _tool_error(provider: Provider, text: str) -> BootsError:
 
 
 def retry_after(header: str | None) -> float:
-    """Seconds to wait, between one and 3,600; 10 when the provider does not say, or says something else than seconds."""
+    """Seconds to wait, between one and 3,600; 10 when the provider does not say so in seconds."""
     try:
         return min(3600.0, max(1.0, float(header or "")))
     except ValueError:

@@ -1,4 +1,5 @@
-"""Jobs and their messages, through the functions of sql/…_sync_engine.sql: the only way in which either changes hands."""
+"""Jobs and their messages, through the functions of sql/…_sync_engine.sql: the only way in which either changes
+hands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
