@@ -1,4 +1,4 @@
-"""The outside world for tests: the sandbox in a process of its own, reached over HTTP as the product reaches the real thing."""
+"""The outside world for tests: the sandbox in a process of its own, reached over HTTP like the real thing."""
 
 import base64
 import hashlib

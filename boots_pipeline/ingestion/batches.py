@@ -7,6 +7,7 @@ Memory is bounded by these numbers and not by the size of the source.
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from boots_pipeline.errors import BadItem
@@ -26,6 +27,7 @@ class Batch:
     rejected: list[Rejected] = field(default_factory=list)
     cursor: Any | None = None
     expected: int | None = None
+    newest: datetime | None = None
     size: int = 0
 
     def add(self, page: Page) -> None:
@@ -38,6 +40,7 @@ class Batch:
                 self.rejected.append(Rejected(item.external_id[:200], str(reason)))
             else:
                 self.items.append(kept)
+                self.newest = max(filter(None, (self.newest, item.updated_at)), default=None)
                 self.size += len(kept.json)
         self.cursor = page.cursor
         self.expected = page.total if page.total is not None else self.expected

@@ -23,8 +23,17 @@ class Listed:
 
     stream: str
     listed_from: datetime
+    newest: datetime | None  # the latest change that was seen, by the provider's clock
     complete: bool
     expected: int | None
+
+    @property
+    def watermark(self) -> datetime | None:
+        """From when on the next delta asks; None leaves it as it is, for there was nothing to see.
+
+        Never later than the listing began, nor than what was seen of the provider's clock, which may be behind ours.
+        """
+        return min(self.newest, self.listed_from) if self.newest else None
 
 
 @dataclass(frozen=True)
@@ -109,15 +118,22 @@ def _move_watermark(
     transaction.execute(
         """insert into sync_streams as s (org_id, source_id, stream, watermark, listed_at, shortfall, shortfall_runs,
                                           vanished)
-           values (%s, %s, %s, case when %s then %s else '-infinity'::timestamptz end, %s, %s, %s, %s)
+           values (%(org)s, %(source)s, %(stream)s, coalesce(%(watermark)s, '-infinity'), %(listed_at)s, %(shortfall)s,
+                   %(runs)s, %(vanished)s)
            on conflict (org_id, source_id, stream) do update
-           set watermark = case when %s then greatest(s.watermark, %s) else s.watermark end,
+           set watermark = greatest(s.watermark, excluded.watermark),
                listed_at = coalesce(excluded.listed_at, s.listed_at), shortfall = excluded.shortfall,
                shortfall_runs = excluded.shortfall_runs,
-               vanished = case when %s then excluded.vanished else s.vanished end""",
-        [
-            job.org_id, job.source_id, listed.stream, moves, listed.listed_from,
-            listed.listed_from if listed.complete else None, shortfall, 0 if moves and shortfall else runs, vanished,
-            moves, listed.listed_from, listed.complete,
-        ],
-    )  # fmt: skip
+               vanished = case when %(complete)s then excluded.vanished else s.vanished end""",
+        {
+            "org": job.org_id,
+            "source": job.source_id,
+            "stream": listed.stream,
+            "watermark": listed.watermark if moves else None,
+            "listed_at": listed.listed_from if listed.complete else None,
+            "shortfall": shortfall,
+            "runs": 0 if moves else runs,
+            "vanished": vanished,
+            "complete": listed.complete,
+        },
+    )

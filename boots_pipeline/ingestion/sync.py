@@ -54,7 +54,6 @@ class Outcome:
     message: str | None = None
     kept: Kept = field(default_factory=Kept)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
-    watermarks: dict[str, datetime] = field(default_factory=dict)
 
 
 class SyncEngine:
@@ -113,7 +112,6 @@ class SyncEngine:
     async def _sync_stream(self, run: "_Stream") -> None:
         checkpoint: dict[str, Any] | None = run.job.checkpoint.get(run.stream)
         if checkpoint and checkpoint["done"]:
-            run.outcome.watermarks[run.stream] = datetime.fromisoformat(checkpoint["listed_from"])
             return
         if checkpoint is None:
             checkpoint = await asyncio.to_thread(self._begin_stream, run)
@@ -122,11 +120,11 @@ class SyncEngine:
         if since is not None:
             await self._retry_quarantined(run, keeper, checkpoint)
         checkpoint = await self._pull_and_keep(run, keeper, checkpoint, since)
+        newest = datetime.fromisoformat(checkpoint["newest"]) if checkpoint["newest"] else None
         listed = Listed(
-            run.stream, datetime.fromisoformat(checkpoint["listed_from"]), since is None, checkpoint["expected"]
+            run.stream, datetime.fromisoformat(checkpoint["listed_from"]), newest, since is None, checkpoint["expected"]
         )
         run.outcome.verdicts[run.stream] = await asyncio.to_thread(self._conclude_stream, run, listed, checkpoint)
-        run.outcome.watermarks[run.stream] = listed.listed_from
 
     def _begin_stream(self, run: "_Stream") -> dict[str, Any]:
         """Where this stream starts, fixed before its listing does, by the database's clock, and kept across crashes."""
@@ -140,7 +138,7 @@ class SyncEngine:
             assert row is not None
             since = row["watermark"] - _OVERLAP if run.job.kind == "delta" and row["watermark"] else None
             checkpoint = {
-                "done": False, "cursor": None, "expected": None, "listed_from": row["now"].isoformat(),
+                "done": False, "cursor": None, "expected": None, "newest": None, "listed_from": row["now"].isoformat(),
                 "since": since.isoformat() if since else None,
             }  # fmt: skip
             _save_checkpoint(transaction, run.job, run.stream, checkpoint)
@@ -166,6 +164,8 @@ class SyncEngine:
                 checkpoint = {**checkpoint, "cursor": batch.cursor}
                 if batch.expected is not None:
                     checkpoint["expected"] = batch.expected
+                if batch.newest is not None:
+                    checkpoint["newest"] = max(checkpoint["newest"] or "", batch.newest.isoformat())
                 kept = await asyncio.to_thread(keeper.keep, batch, checkpoint)
                 _add(run.outcome.kept, kept)
                 run.report(f"{run.stream}: {_described(run.outcome.kept)}")

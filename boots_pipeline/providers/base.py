@@ -43,6 +43,7 @@ class Item:
 
     external_id: str
     payload: dict[str, Any]
+    updated_at: datetime | None = None  # by the provider's clock: what a watermark may be made of
 
 
 @dataclass(frozen=True, slots=True)

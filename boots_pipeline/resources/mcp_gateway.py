@@ -11,7 +11,7 @@ import json
 import logging
 import random
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +33,12 @@ _CALL_SECONDS = 60  # the whole of a call, not only silence: a server that drips
 _LONGEST_WAIT = 30  # seconds waited inside a run; longer ones go back to the queue
 _ANSWER_BYTES = 64 * 1024 * 1024  # one SSE event; the SDK's own cap is 1 MiB, less than a page of long records
 _ATTEMPTS = 4
+_CUT = 599  # no status of HTTP's: the connection failed before the answer was whole
+_OF_THE_WIRE = (
+    "content-encoding",
+    "content-length",
+    "transfer-encoding",
+)  # no longer true of what was read and decoded
 
 # The SDK logs whole requests and answers at INFO and tracebacks of a cut connection at ERROR; we report both ourselves.
 for _noisy in ("mcp", "httpx2", "httpcore2"):
@@ -89,7 +95,44 @@ class _Failure:
 
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    error: BootsError | None = None
+
+
+class _Transport(httpx2.AsyncBaseTransport):
+    """Reads answers whole, up to a size, and notes what failed.
+
+    A connection that is cut in the middle of an answer would otherwise end the SDK's task group, and with it the task
+    that waits for the call; as an answer of status 599 it is an error like any other.
+    """
+
+    def __init__(self) -> None:
+        self._inner = httpx2.AsyncHTTPTransport()
+        self.failure = _Failure()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        try:
+            response = await self._inner.handle_async_request(request)
+            body = await _read(response)
+        except httpx2.TransportError:
+            response, body = httpx2.Response(_CUT), b""
+        if response.status_code >= 400:
+            self.failure = _Failure(response.status_code, dict(response.headers))
+        headers = [(k, v) for k, v in response.headers.items() if k.lower() not in _OF_THE_WIRE]
+        return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+async def _read(response: httpx2.Response) -> bytes:
+    body = bytearray()
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > _ANSWER_BYTES:
+                raise BadPage(f"The provider's answer is larger than {_ANSWER_BYTES // 1_048_576} MiB.")
+    finally:
+        await response.aclose()
+    return bytes(body)
 
 
 class _Session:
@@ -101,7 +144,7 @@ class _Session:
         self._open = AsyncExitStack()
         self._client: Client | None = None
         self._schemas: dict[str, Mapping[str, Any]] = {}
-        self._failure = _Failure()
+        self._transport = _Transport()
 
     async def __aenter__(self) -> "_Session":
         await self._retrying(self._connect)
@@ -118,7 +161,7 @@ class _Session:
         known = {name: value for name, value in arguments.items() if name in schema.get("properties", {})}
         if missing := [name for name in schema.get("required", ()) if name not in known]:
             raise ConfigError(f"{self._provider.title}'s tool {tool} now requires {', '.join(missing)}; update Boots.")
-        return await self._retrying(lambda: self._call_once(tool, known))
+        return await self._retrying(self._call_once, tool, known)
 
     def _schema(self, tool: str) -> Mapping[str, Any]:
         if tool not in self._provider.read_only_tools:
@@ -127,14 +170,14 @@ class _Session:
             raise ConfigError(f"{self._provider.title}'s MCP server has no tool {tool}; update Boots, or its grant.")
         return self._schemas[tool]
 
-    async def _retrying(self, attempt: Any) -> Any:
+    async def _retrying(self, attempt: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((Transient, RateLimited)),
             stop=_stop_when_long,
             wait=_wait,
             reraise=True,
         )
-        return await retrying(attempt)
+        return await retrying(attempt, *arguments)
 
     async def _call_once(self, tool: str, arguments: dict[str, Any]) -> Any:
         async with self._sorted_errors():
@@ -148,9 +191,7 @@ class _Session:
     async def _connect(self) -> None:
         async with self._sorted_errors(), asyncio.timeout(_CALL_SECONDS):
             http = httpx2.AsyncClient(
-                auth=self._bearer,
-                timeout=httpx2.Timeout(_CALL_SECONDS, connect=10),
-                event_hooks={"response": [self._note]},
+                transport=self._transport, auth=self._bearer, timeout=httpx2.Timeout(_CALL_SECONDS, connect=10)
             )
             await self._open.enter_async_context(http)
             transport = streamable_http_client(
@@ -168,14 +209,10 @@ class _Session:
         except (MCPError, httpx2.HTTPError, ExceptionGroup):
             return  # it was broken already: that is why it is closed
 
-    async def _note(self, response: httpx2.Response) -> None:
-        if response.status_code >= 400:
-            self._failure = _Failure(response.status_code, dict(response.headers))
-
     @asynccontextmanager
     async def _sorted_errors(self) -> AsyncIterator[None]:
         """Every way in which the SDK and HTTP fail, as a class of ours. A broken connection is closed."""
-        self._failure = _Failure()
+        self._transport.failure = _Failure()
         try:
             yield
         except BootsError:
@@ -191,7 +228,7 @@ class _Session:
     def _classify(self, error: Exception) -> BootsError:
         if ours := _ours_within(error):
             return ours
-        title, failure = self._provider.title, self._failure
+        title, failure = self._provider.title, self._transport.failure
         match failure.status:
             case 401:
                 return NeedsReauth(f"{title} refused the token. Connect again.")
@@ -202,7 +239,7 @@ class _Session:
             case 404:
                 return ConfigError(f"There is no MCP server of {title} at its address.")
             case status if status is not None and status >= 500:
-                return Transient(f"{title} failed with HTTP {status}.")
+                return Transient(f"{title} failed with HTTP {status}." if status != _CUT else f"{title} hung up.")
         if isinstance(error, MCPError) and error.code in (-32601, -32602):
             return ConfigError(f"{title}'s MCP server refused a call that its schema allows; update Boots.")
         return Transient(f"The connection to {title} broke, or its answer was no MCP.")
