@@ -1,6 +1,7 @@
 """Which names of firms are the same name, written differently."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -22,6 +23,16 @@ def plain_name(name: str) -> str:
     words = re.findall(r"\w+", re.sub("['\u2019]", "", name.casefold()))
     telling = [word for word in words if word not in _WITHOUT_MEANING]
     return " ".join(telling or words)
+
+
+def same_names(left: Sequence[str], right: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """The places of names that are the same but for case, punctuation and legal form, in order."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for j, name in enumerate(right):
+        places[plain_name(name)].append(j)
+    for i, name in enumerate(left):
+        if plain := plain_name(name):
+            yield from ((i, j) for j in places.get(plain, ()))
 
 
 def alike_names(left: Sequence[str], right: Sequence[str]) -> Iterator[tuple[int, int]]:

@@ -5,13 +5,13 @@ them; records of different providers are one where a domain, or a name, says so 
 remembered in the key → client map, and that is consulted first: identity outlives the evidence that made it.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from uuid import UUID, uuid5
 
-from boots_pipeline.knowledge.alike import alike_names
+from boots_pipeline.knowledge.alike import alike_names, same_names
 from boots_pipeline.knowledge.keys import domain, email, is_strong
 from boots_pipeline.knowledge.sources import Source
 
@@ -148,7 +148,7 @@ def _sharing_a_domain(groups: Sequence[_Group]) -> Iterator[tuple[_Group, _Group
 def _sharing_a_name(
     groups: Sequence[_Group], by_domain: Sequence[tuple[_Group, _Group]]
 ) -> Iterator[tuple[_Group, _Group]]:
-    """Groups of two providers, each the only one there of such a name, that no domain has joined or tells apart."""
+    """Groups of two providers, each the only one there of such a name; the same name first, then one alike."""
     matched = {(one.first_key, other.provider) for pair in by_domain for one, other in (pair, pair[::-1])}
     by_provider: dict[str, list[_Group]] = defaultdict(list)
     for group in groups:
@@ -156,16 +156,26 @@ def _sharing_a_name(
     for mine, theirs in combinations(sorted(by_provider), 2):
         left = [group for group in by_provider[mine] if (group.first_key, theirs) not in matched]
         right = [group for group in by_provider[theirs] if (group.first_key, mine) not in matched]
-        pairs = [
-            (left[i], right[j])
-            for i, j in alike_names([group.name for group in left], [group.name for group in right])
-            if not left[i].contradicts(right[j])
-        ]
-        times: dict[str, int] = defaultdict(int)
-        for pair in pairs:
-            for group in pair:
-                times[group.first_key] += 1
-        yield from (pair for pair in pairs if all(times[group.first_key] == 1 for group in pair))
+        exact = _unambiguous(left, right, same_names)
+        yield from exact
+        settled = {group.first_key for pair in exact for group in pair}
+        yield from _unambiguous(
+            [group for group in left if group.first_key not in settled],
+            [group for group in right if group.first_key not in settled],
+            alike_names,
+        )
+
+
+def _unambiguous(
+    left: Sequence[_Group],
+    right: Sequence[_Group],
+    comparing: Callable[[Sequence[str], Sequence[str]], Iterable[tuple[int, int]]],
+) -> list[tuple[_Group, _Group]]:
+    """Groups whose names match one group's of the other side only, and whose domains do not tell them apart."""
+    found = comparing([group.name for group in left], [group.name for group in right])
+    pairs = [(left[i], right[j]) for i, j in found if not left[i].contradicts(right[j])]
+    times = Counter(group.first_key for pair in pairs for group in pair)
+    return [pair for pair in pairs if all(times[group.first_key] == 1 for group in pair)]
 
 
 def _assign_ids(org_id: UUID, clusters: Sequence[_Cluster], known: Mapping[str, UUID]) -> dict[UUID, _Cluster]:

@@ -74,6 +74,7 @@ class Knowledge:
 
 def search_clients(database: Database, embedder: Embedder, org_id: UUID, text: str, limit: int) -> Found[ClientHit]:
     """The clients whose profile is closest in meaning."""
+    text = _storable(text)
     query = _embed(embedder, text)
     with database.organisation(org_id) as connection:
         check_model(connection, org_id, embedder)
@@ -82,6 +83,7 @@ def search_clients(database: Database, embedder: Embedder, org_id: UUID, text: s
 
 def search_documents(database: Database, embedder: Embedder, org_id: UUID, text: str, limit: int) -> Found[DocumentHit]:
     """The documents that are closest in meaning or share the words: both rankings, fused."""
+    text = _storable(text)
     query = _embed(embedder, text)
     with database.organisation(org_id) as connection:
         check_model(connection, org_id, embedder)
@@ -90,14 +92,20 @@ def search_documents(database: Database, embedder: Embedder, org_id: UUID, text:
 
 def search_knowledge(database: Database, embedder: Embedder, org_id: UUID, text: str, limit: int) -> Knowledge:
     """Clients and documents, in one transaction."""
+    text = _storable(text)
     query = _embed(embedder, text)
     with database.organisation(org_id) as connection:
         check_model(connection, org_id, embedder)
         return Knowledge(_clients(connection, org_id, query, limit), _documents(connection, org_id, text, query, limit))
 
 
+def _storable(text: str) -> str:
+    """What a person typed, without what Postgres cannot hold."""
+    return text[:_LONGEST_QUERY].replace("\0", " ").encode("utf-8", "replace").decode()
+
+
 def _embed(embedder: Embedder, text: str) -> Vectors:
-    vector: Vectors = embedder.embed([text[:_LONGEST_QUERY]])[0]
+    vector: Vectors = embedder.embed([text])[0]
     return vector
 
 
@@ -128,7 +136,7 @@ def _documents(connection: Connection, org_id: UUID, text: str, query: Vectors, 
     ).fetchall()
     worded = connection.execute(
         "select * from public.find_source_documents(%s, %s, %s)",
-        [text[:_LONGEST_QUERY].replace("\0", " "), depth, org_id],
+        [text, depth, org_id],
     ).fetchall()
     hits = fuse([_document(row, row["similarity"]) for row in close], [_document(row, None) for row in worded])[:limit]
     return Found(hits, limit, documents_completeness(connection, org_id, len(hits), limit))

@@ -97,6 +97,16 @@ def test_a_name_that_a_side_has_twice_joins_nothing() -> None:
     assert len(identify(ORG, world, {}).records) == 3
 
 
+def test_the_same_name_goes_before_one_that_is_alike() -> None:
+    world = [
+        firm(1, "Northern Community School of Music"),
+        firm(2, "Northern Community Schools of Music"),
+        customer(8, "Northern Community School of Music Ltd"),
+        customer(9, "Northern Community Schools of Music Ltd"),
+    ]
+    assert clients_of(identify(ORG, world, {})) == [{"h1", "q8"}, {"h2", "q9"}]
+
+
 def test_one_word_within_a_longer_name_is_not_the_name() -> None:
     assert len(identify(ORG, [firm(1, "Smith"), customer(9, "Smith Sons Builders")], {}).records) == 2
 
