@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import openai
@@ -114,7 +114,7 @@ def _load_wordllama() -> tuple[Tokenizer, Vectors]:
     root = logging.getLogger()
     root.addHandler(keeps_logging_as_it_is)
     try:
-        wordllama = import_module("wordllama")  # a second's work that most commands need not wait for
+        wordllama: Any = import_module("wordllama")  # a second of work that most commands need not wait for
     finally:
         root.removeHandler(keeps_logging_as_it_is)
     loaded = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
