@@ -1,0 +1,130 @@
+"""Writing what a roll-up changed, in the transaction that it is handed: a temporary table and a few statements."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import orjson
+from psycopg.types.json import Jsonb
+
+from boots_pipeline.knowledge.profile import Profile
+from boots_pipeline.resources.database import Connection
+from boots_pipeline.resources.embedder import Vectors
+
+_TYPES = (
+    "uuid", "text", "text", "jsonb", "text[]", "text[]", "jsonb", "text", "uuid", "uuid", "int4", "timestamptz",
+    "bytea", "vector",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What differs between the clients as computed and as they are kept."""
+
+    profiles: Sequence[Profile]
+    retired: Sequence[UUID]
+    new_keys: Mapping[str, UUID]
+    new_documents: Mapping[UUID, UUID]
+    gone_documents: Sequence[UUID]
+
+    def anything(self) -> bool:
+        """Whether there is something to write."""
+        return any((self.profiles, self.retired, self.new_keys, self.new_documents, self.gone_documents))
+
+
+def merge(connection: Connection, org_id: UUID, model: str, changes: Changes, vectors: Vectors) -> None:
+    """Write the changes; readers see all of them or none."""
+    connection.execute(
+        """insert into public.client_keys (org_id, key, client_id)
+           select %s, key, client_id from unnest(%s::text[], %s::uuid[]) as made (key, client_id)
+           on conflict (org_id, key) do nothing""",
+        [org_id, list(changes.new_keys), list(changes.new_keys.values())],
+    )
+    connection.execute(
+        """update public.client_intelligence set retired_at = now(), updated_at = now(), content_hash = null
+            where org_id = %s and client_id = any(%s) and retired_at is null""",
+        [org_id, list(changes.retired)],
+    )
+    _stage(connection, changes.profiles, vectors)
+    _step_aside(connection, org_id)
+    _upsert(connection, org_id, model)
+    connection.execute(
+        "delete from public.client_documents where org_id = %s and document_id = any(%s)",
+        [org_id, list(changes.gone_documents)],
+    )
+    connection.execute(
+        """insert into public.client_documents (org_id, document_id, client_id)
+           select %s, document_id, client_id from unnest(%s::uuid[], %s::uuid[]) as found (document_id, client_id)
+           on conflict (org_id, document_id) do update set client_id = excluded.client_id""",
+        [org_id, list(changes.new_documents), list(changes.new_documents.values())],
+    )
+
+
+def _stage(connection: Connection, profiles: Sequence[Profile], vectors: Vectors) -> None:
+    connection.execute(
+        """create temp table staged_clients (
+             client_id uuid, client_name text, summary text, profile jsonb, aliases text[], domains text[],
+             provider_ids jsonb, external_id text, source_id uuid, source_document_id uuid, document_count int,
+             as_of timestamptz, content_hash bytea, embedding extensions.vector
+           ) on commit drop"""
+    )
+    with connection.cursor().copy("copy staged_clients from stdin (format binary)") as copy:
+        copy.set_types(_TYPES)
+        for profile, vector in zip(profiles, vectors, strict=True):
+            copy.write_row(
+                (
+                    profile.client_id,
+                    profile.client_name,
+                    profile.summary,
+                    _json({"facts": profile.facts}),
+                    list(profile.aliases),
+                    list(profile.domains),
+                    _json(profile.provider_ids),
+                    profile.external_id,
+                    profile.source_id,
+                    profile.source_document_id,
+                    profile.document_count,
+                    profile.as_of,
+                    profile.content_hash(),
+                    vector,
+                )
+            )
+
+
+def _json(value: object) -> Jsonb:
+    return Jsonb(value, dumps=orjson.dumps)
+
+
+def _step_aside(connection: Connection, org_id: UUID) -> None:
+    """Whoever has a name that another client is about to get gives it up first: names may swap, or go round.
+
+    A living one gets its own new name with the upsert; a retired one keeps the longer name.
+    """
+    connection.execute(
+        """update public.client_intelligence c
+              set client_name = c.client_name || ' (formerly, ' || c.client_id || ')', content_hash = null
+             from staged_clients s
+            where c.org_id = %s and c.client_name = s.client_name and c.client_id <> s.client_id""",
+        [org_id],
+    )
+
+
+def _upsert(connection: Connection, org_id: UUID, model: str) -> None:
+    connection.execute(
+        """
+        insert into public.client_intelligence as c
+          (org_id, client_id, client_name, summary, profile, aliases, domains, provider_ids, external_id, source_id,
+           source_document_id, document_count, as_of, content_hash, embedding, embedding_model)
+        select %s, client_id, client_name, summary, profile, aliases, domains, provider_ids, external_id, source_id,
+               source_document_id, document_count, as_of, content_hash, embedding, %s
+          from staged_clients
+        on conflict (org_id, client_id) do update
+           set client_name = excluded.client_name, summary = excluded.summary, profile = excluded.profile,
+               aliases = excluded.aliases, domains = excluded.domains, provider_ids = excluded.provider_ids,
+               external_id = excluded.external_id, source_id = excluded.source_id,
+               source_document_id = excluded.source_document_id, document_count = excluded.document_count,
+               as_of = excluded.as_of, content_hash = excluded.content_hash, embedding = excluded.embedding,
+               embedding_model = excluded.embedding_model, retired_at = null, updated_at = now()
+        """,
+        [org_id, model],
+    )

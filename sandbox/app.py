@@ -1,0 +1,52 @@
+"""The assembly: one world, its providers with their MCP and OAuth servers, and the levers, in one app."""
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
+
+from sandbox.calls import CallLog
+from sandbox.control import Control, LoopbackOnly
+from sandbox.faults import FaultPlan
+from sandbox.fiction import World
+from sandbox.grants import GrantBook
+from sandbox.hubspot import HubSpot
+from sandbox.intercept import Intercepted
+from sandbox.mcp_endpoint import BearerGate, ToolServer, describe
+from sandbox.oauth import AuthorizationServer
+from sandbox.provider import Provider
+from sandbox.world import SIZES
+
+
+def create_app(seed: int, size: str, base_url: str) -> Starlette:
+    """The outside world, served at `base_url` (which its answers mention; no slash at the end)."""
+    world, faults, calls = World(seed, SIZES[size]), FaultPlan(), CallLog()
+    providers: Sequence[Provider] = [HubSpot(base_url)]
+    books, managers, mounts = [], [], []
+    for provider in providers:
+        book = GrantBook(provider.oauth.expires_in)
+        server = AuthorizationServer(provider, world, book, faults, calls, base_url)
+        manager = ToolServer(provider, world).manager()
+        gate = BearerGate(manager, book, server.challenge)
+        endpoint = Intercepted(gate, provider, book, faults, calls, server.challenge, describe)
+        mounts.append(
+            Mount(
+                f"/{provider.name}",
+                routes=[Route("/mcp", endpoint, methods=["POST"]), *server.routes(), *provider.pages(world)],
+            )
+        )
+        books.append(book)
+        managers.append(manager)
+    control = Control(world, size, providers, books, faults, calls)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            for manager in managers:
+                await stack.enter_async_context(manager.run())
+            yield
+
+    levers = Mount("/_control", routes=control.routes(), middleware=[Middleware(LoopbackOnly)])
+    return Starlette(routes=[*mounts, levers], lifespan=lifespan)

@@ -1,0 +1,120 @@
+"""What an authorisation server remembers: codes, tokens, and who they belong to. No HTTP here.
+
+A grant is one consent. Its refresh token changes with every use; using a dead one kills the whole grant,
+since then two parties hold it (RFC 9700 §4.14).
+"""
+
+import base64
+import hashlib
+import secrets
+import time
+from dataclasses import dataclass, field
+
+CODE_LIFETIME = 60
+
+
+class InvalidGrant(Exception):
+    """The code or token is unknown, used, expired, or was issued for something else."""
+
+
+@dataclass(eq=False)
+class Grant:
+    """One organisation's consent."""
+
+    organization: str
+    revoked: bool = False
+
+
+@dataclass(frozen=True)
+class Code:
+    grant: Grant
+    redirect_uri: str
+    challenge: str
+    expires: float
+
+
+@dataclass(frozen=True)
+class Access:
+    grant: Grant
+    expires: float
+
+
+@dataclass
+class GrantBook:
+    """Every code and token of one provider. Time is monotonic: lifetimes, not dates."""
+
+    expires_in: int
+    codes: dict[str, Code] = field(default_factory=dict)
+    used_codes: dict[str, Grant] = field(default_factory=dict)
+    access: dict[str, Access] = field(default_factory=dict)
+    refresh: dict[str, Grant] = field(default_factory=dict)
+    dead_refresh: dict[str, Grant] = field(default_factory=dict)
+
+    def issue_code(self, organization: str, redirect_uri: str, challenge: str) -> str:
+        code = secrets.token_urlsafe(24)
+        expires = time.monotonic() + CODE_LIFETIME
+        self.codes[code] = Code(Grant(organization), redirect_uri, challenge, expires)
+        return code
+
+    def redeem(self, code: str, redirect_uri: str, verifier: str) -> Grant:
+        """Once. A second attempt revokes what the first one got."""
+        if code in self.used_codes:
+            self.used_codes[code].revoked = True
+            raise InvalidGrant("the code was used before")
+        issued = self.codes.pop(code, None)
+        if issued is None:
+            raise InvalidGrant("the code is unknown")
+        self.used_codes[code] = issued.grant
+        if issued.expires < time.monotonic():
+            raise InvalidGrant("the code has expired")
+        if issued.redirect_uri != redirect_uri:
+            raise InvalidGrant("the redirect_uri differs from the one of the authorization request")
+        if not secrets.compare_digest(s256(verifier), issued.challenge):
+            raise InvalidGrant("the code_verifier does not match")
+        return issued.grant
+
+    def rotate(self, refresh_token: str) -> Grant:
+        if refresh_token in self.dead_refresh:
+            self.dead_refresh[refresh_token].revoked = True
+            raise InvalidGrant("the refresh token was used before; the whole grant is revoked")
+        grant = self.refresh.pop(refresh_token, None)
+        if grant is None or grant.revoked:
+            raise InvalidGrant("the refresh token is unknown or revoked")
+        self.dead_refresh[refresh_token] = grant
+        return grant
+
+    def issue_tokens(self, grant: Grant) -> tuple[str, str]:
+        access, refresh = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        self.access[access] = Access(grant, time.monotonic() + self.expires_in)
+        self.refresh[refresh] = grant
+        return access, refresh
+
+    def organization_of(self, access_token: str) -> str | None:
+        """Whose account this token opens, or None if it opens nothing."""
+        access = self.access.get(access_token)
+        if access is None or access.grant.revoked or access.expires < time.monotonic():
+            return None
+        return access.grant.organization
+
+    def is_active(self, token: str) -> bool:
+        grant = self.refresh.get(token)
+        return self.organization_of(token) is not None or (grant is not None and not grant.revoked)
+
+    def revoke(self, token: str) -> None:
+        """A refresh token takes its grant along. Unknown tokens are no error (RFC 7009)."""
+        if grant := self.refresh.pop(token, None):
+            grant.revoked = True
+        self.access.pop(token, None)
+
+    def expire_access_tokens(self) -> None:
+        self.access.clear()
+
+    def clear(self) -> None:
+        for kept in (self.codes, self.used_codes, self.access, self.refresh, self.dead_refresh):
+            kept.clear()
+
+
+def s256(verifier: str) -> str:
+    """RFC 7636 §4.2. Any text may come in as a verifier; what is not ASCII cannot match."""
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -1,0 +1,110 @@
+"""Stands before an endpoint: notes each call, and lets an ordered fault befall it on the wire."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sandbox.calls import CallLog
+from sandbox.faults import Fault, FaultPlan
+from sandbox.grants import GrantBook
+from sandbox.provider import Provider
+
+FAULT = "sandbox.fault"
+"""Where in the ASGI scope the endpoint finds the fault that is its own to commit (those in data)."""
+LOGIN_PAGE = "<!doctype html><title>Sign in</title><h1>Please sign in</h1><p>Sandbox: fiction.</p>"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request is about, without its secrets."""
+
+    name: dict[str, str]  # for the record: {"tool": …} or {"endpoint": …}
+    target: str | None  # what a fault calls it; None where no fault can reach
+    arguments: dict[str, Any]
+
+
+@dataclass
+class Intercepted:
+    """An ASGI application around another one."""
+
+    app: ASGIApp
+    provider: Provider
+    grants: GrantBook
+    faults: FaultPlan
+    calls: CallLog
+    challenge: str
+    describe: Callable[[bytes], Asked]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await Request(scope, receive).body()
+        asked = self.describe(body)
+        fault = self.faults.take(self.provider.name, asked.target, asked.arguments) if asked.target else None
+        if fault and fault.kind == "expire_tokens":
+            self.grants.expire_access_tokens()
+        status = 0
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._serve(fault, {**scope, FAULT: fault}, _again(body, receive), watch)
+        finally:
+            self.calls.add(self.provider.name, asked.name, asked.arguments, status)
+
+    async def _serve(self, fault: Fault | None, scope: Scope, receive: Receive, send: Send) -> None:
+        match fault:
+            case Fault(kind="status"):
+                await self._refusal(fault)(scope, receive, send)
+            case Fault(kind="html"):
+                await HTMLResponse(LOGIN_PAGE)(scope, receive, send)
+            case Fault(kind="cut"):
+                await _cut(self.app, scope, receive, send)
+            case Fault(kind="slow"):
+                await anyio.sleep(fault.seconds)
+                await self.app(scope, receive, send)
+            case _:
+                await self.app(scope, receive, send)
+
+    def _refusal(self, fault: Fault) -> Response:
+        """The HTTP error that was ordered, as the provider would write it."""
+        status, headers = fault.status or 500, {}
+        if fault.retry_after is not None:
+            headers["Retry-After"] = f"{fault.retry_after:g}"
+        if status == 401:
+            headers["WWW-Authenticate"] = self.challenge
+        if status == 403:
+            headers["WWW-Authenticate"] = f'{self.challenge}, error="insufficient_scope"'
+        return JSONResponse(self.provider.error_body(status), status_code=status, headers=headers)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """The body has been read; the application reads it once more, and then listens to the real connection."""
+    parts: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return parts.pop() if parts else await receive()
+
+    return replay
+
+
+async def _cut(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Promise the whole answer and send half of it: the server then drops a connection left unfinished."""
+    held: list[Message] = []
+
+    async def hold(message: Message) -> None:
+        held.append(message)
+
+    await app(scope, receive, hold)
+    start, *parts = held
+    whole = b"".join(part.get("body", b"") for part in parts)
+    headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
+    await send({**start, "headers": [*headers, (b"content-length", str(len(whole)).encode())]})
+    await send({"type": "http.response.body", "body": whole[: len(whole) // 2], "more_body": True})

@@ -1,0 +1,121 @@
+"""A twin's MCP server over streamable HTTP: stateless, JSON answers, a bearer token on every request.
+
+The protocol is the `mcp` SDK's low-level server. Ours are the gate before it, the check of arguments against
+the tool's own schema (the SDK leaves that to the tool), and the faults in data.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from mcp import MCPError
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    TextContent,
+)
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from sandbox.faults import DATA_KINDS, Fault
+from sandbox.fiction import World
+from sandbox.grants import GrantBook
+from sandbox.intercept import FAULT, Asked
+from sandbox.provider import Provider, Refusal
+
+ACCOUNT = "sandbox.account"
+"""Where in the ASGI scope the gate leaves the organisation that the token opens."""
+Context = ServerRequestContext[Any, Request]
+
+
+def describe(body: bytes) -> Asked:
+    """A JSON-RPC message, as a fault or the record of calls names it. Garbage is the SDK's to refuse."""
+    try:
+        message = json.loads(body)
+        method, params = str(message.get("method")), message.get("params") or {}
+        tool, arguments = params.get("name"), params.get("arguments") or {}
+    except (ValueError, AttributeError):
+        return Asked({"endpoint": "mcp"}, None, {})
+    if method == "tools/call" and isinstance(arguments, dict):
+        return Asked({"tool": str(tool)}, str(tool), arguments)
+    return Asked({"endpoint": method}, None, {})
+
+
+@dataclass
+class BearerGate:
+    """Lets through whoever brings a living token, and tells the server whose account it opens."""
+
+    manager: StreamableHTTPSessionManager
+    grants: GrantBook
+    challenge: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scheme, _, token = Request(scope).headers.get("authorization", "").partition(" ")
+        account = self.grants.organization_of(token) if scheme.lower() == "bearer" else None
+        if account is None:
+            refusal = JSONResponse(
+                {"error": "unauthorized"}, status_code=401, headers={"WWW-Authenticate": self.challenge}
+            )
+            await refusal(scope, receive, send)
+        else:
+            await self.manager.asgi_app({**scope, ACCOUNT: account}, receive, send)
+
+
+@dataclass
+class ToolServer:
+    """The tools of one provider, for whichever organisation the request's token opens."""
+
+    provider: Provider
+    world: World
+
+    def __post_init__(self) -> None:
+        self.validators = {tool.name: Draft202012Validator(tool.input_schema) for tool in self.provider.tools}
+
+    def manager(self) -> StreamableHTTPSessionManager:
+        server: Server[Any] = Server(
+            f"sandbox-{self.provider.name}",
+            version="1.0.0",
+            title=f"{self.provider.title} (sandbox, fiction)",
+            on_list_tools=self.list_tools,
+            on_call_tool=self.call_tool,
+        )
+        return StreamableHTTPSessionManager(server, json_response=True, stateless=True)
+
+    async def list_tools(self, context: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
+        return ListToolsResult(tools=list(self.provider.tools))
+
+    async def call_tool(self, context: Context, params: CallToolRequestParams) -> CallToolResult:
+        if params.name not in self.validators:
+            raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}")
+        assert context.request is not None, "there is a request behind every call over HTTP"
+        scope, arguments = context.request.scope, params.arguments or {}
+        try:
+            self._check(params.name, arguments)
+            return _text(self._answer(params.name, arguments, scope[ACCOUNT], scope[FAULT]))
+        except Refusal as refusal:
+            return CallToolResult(content=[TextContent(type="text", text=str(refusal))], is_error=True)
+
+    def _answer(self, tool: str, arguments: dict[str, Any], account: str, fault: Fault | None) -> Any:
+        if fault and fault.kind == "tool_error":
+            raise Refusal(json.dumps(self.provider.error_body(fault.status or 500)))
+        answer = self.provider.call(self.world.organization(account), tool, arguments)
+        if fault and fault.kind in DATA_KINDS:
+            return self.provider.spoil(fault.kind, arguments, answer)
+        return answer
+
+    def _check(self, tool: str, arguments: dict[str, Any]) -> None:
+        for error in self.validators[tool].iter_errors(arguments):
+            raise Refusal(f"Invalid arguments for {tool}: {error.json_path}: {error.message}")
+
+
+def _text(answer: Any) -> CallToolResult:
+    """JSON in a text block, as the real servers do. Escaped to ASCII: whatever the world holds can travel."""
+    return CallToolResult(content=[TextContent(type="text", text=json.dumps(answer))])
