@@ -22,8 +22,7 @@ def location(answer: Any) -> str:
 
 
 def calls(sandbox: str, endpoint: str) -> int:
-    told = httpx2.get(f"{sandbox}/_control/calls").json()
-    return sum(endpoint in str(call) for call in told["calls"])
+    return sum(call.get("endpoint") == endpoint for call in httpx2.get(f"{sandbox}/_control/calls").json())
 
 
 def nothing_is_half_made(owner: psycopg.Connection) -> bool:
@@ -106,7 +105,7 @@ def test_web_02_an_expired_state(admin: Browser, source: Source, owner: psycopg.
     assert source()["status"] == "error"
     assert "expired" in source()["status_message"]
     assert nothing_is_half_made(owner)
-    assert calls(sandbox, "'token'") == 0
+    assert calls(sandbox, "token") == 0
 
 
 @pytest.mark.parametrize("query", ["", "?state=", "?state=unknown&code=x", "?code=x", "?error=access_denied"])
@@ -159,7 +158,7 @@ def test_web_04_the_flow_of_one_person_finished_by_another(
     assert location(victim.get(path)) == "/settings/integrations?error=mismatch&provider=hubspot"
     assert source()["status"] == "error"
     assert nothing_is_half_made(owner)
-    assert calls(sandbox, "'token'") == 0
+    assert calls(sandbox, "token") == 0
 
 
 def test_web_04_the_same_person_in_another_browser(
@@ -190,7 +189,7 @@ def test_web_07_a_wrong_issuer(admin: Browser, owner: psycopg.Connection, sandbo
     wrong = f"{sandbox}/hubspot/" if issuer == "with-slash" else issuer
     assert "error=mismatch" in location(admin.get(changed(path, iss=wrong)))
     assert nothing_is_half_made(owner)
-    assert calls(sandbox, "'token'") == 0
+    assert calls(sandbox, "token") == 0
 
 
 def test_web_07_hubspot_may_leave_the_issuer_out(admin: Browser) -> None:
@@ -242,7 +241,7 @@ def test_web_16_a_token_endpoint_that_fails(
     assert source()["status"] == "error"
     assert "Press Connect" in source()["status_message"]
     assert nothing_is_half_made(owner)
-    assert calls(sandbox, "'token'") == 1
+    assert calls(sandbox, "token") == 1
 
 
 def test_web_16_a_token_endpoint_that_answers_a_page(admin: Browser, source: Source, sandbox: str) -> None:
