@@ -4,7 +4,7 @@ import warnings
 
 import dagster as dg
 
-# Partitioned checks are in preview since 1.13; without them one organisation's failure would be another's (decisions.md).
+# Partitioned checks are in preview in 1.13; without them one organisation's failure would be another's.
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
@@ -17,7 +17,8 @@ from boots_pipeline.ingestion.sync import SyncEngine  # noqa: E402
 from boots_pipeline.providers import PROVIDERS  # noqa: E402
 from boots_pipeline.resources.database import Database  # noqa: E402
 from boots_pipeline.resources.embedder import embedder_for  # noqa: E402
-from boots_pipeline.resources.language_model import language_model_for  # noqa: E402
+from boots_pipeline.resources.language_model import Writer, language_model_for  # noqa: E402
+from boots_pipeline.resources.live import LiveDocuments  # noqa: E402
 from boots_pipeline.resources.mcp_gateway import McpGateway  # noqa: E402
 from boots_pipeline.resources.queue import SyncQueue  # noqa: E402
 from boots_pipeline.resources.tokens import TokenService  # noqa: E402
@@ -57,10 +58,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "database": database,
             "queue": queue,
             "engine": SyncEngine(database, queue, gateway, embedder),
-            "gateway": gateway,
             "embedder": embedder,
-            # A plain object: Dagster takes None for a missing resource, and no API key is a way to run.
-            "language_model": {"model": language_model_for(settings)},
+            "live": LiveDocuments(database, gateway),
+            "language": Writer(language_model_for(settings)),
         },
         # Pulls wait for providers, not for cores, and a process a step costs 2 to 3 s.
         executor=dg.in_process_executor,

@@ -1,4 +1,5 @@
-"""The data tests: sentences that are true when green, evaluated for one organisation in its run, for all by a schedule."""
+"""The data tests: sentences that are true when green, evaluated for one organisation in its run, for all by a
+schedule."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,9 +75,7 @@ _STANDING = (
 
 
 def _standing_check(standing: _Standing) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=standing.asset, name=standing.name, partitions_def=orgs, description=standing.sentence
-    )
+    @dg.asset_check(asset=standing.asset, name=standing.name, partitions_def=orgs, description=standing.sentence)
     def check(
         context: dg.AssetCheckExecutionContext,
         database: dg.ResourceParam[Database],

@@ -1,8 +1,8 @@
 """`source_documents/<provider>`: what a provider holds about an organisation, pulled and kept. One asset a provider.
 
-The asset claims a sync and reports how it ended; the work is `ingestion/sync.py`. A sync that could not finish is still a
-materialization: rate_limited, needs_reauth, partial and cancelled are outcomes, seen in the metadata, in the job's row and
-in the check `source_is_in_sync`. Only a bug, or our own database failing, fails the step.
+The asset claims a sync and reports how it ended; the work is `ingestion/sync.py`. A sync that could not finish is
+still a materialization: rate_limited, needs_reauth, partial and cancelled are outcomes, seen in the metadata, in the
+job's row and in the check `source_is_in_sync`. Only a bug, or our own database failing, fails the step.
 """
 
 import asyncio

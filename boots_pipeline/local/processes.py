@@ -1,7 +1,7 @@
 """The processes of a local Boots: started together, waited for until they answer, stopped with all that they started.
 
-Each runs in a process group of its own, so that Ctrl-C reaches only the supervisor, which ends the groups in order, and so that a
-run worker ends with the code server that launched it.
+Each runs in a process group of its own, so that Ctrl-C reaches only the supervisor, which ends the groups in order,
+and so that a run worker ends with the code server that launched it.
 """
 
 import json
@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,10 +125,8 @@ def _stop(started: Sequence[_Running]) -> None:
         _signal_group(each.process.pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_SECONDS
     for each in reversed(started):
-        try:
+        with suppress(subprocess.TimeoutExpired):
             each.process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            pass  # the group is ended next
         # Whatever the leader left of its group: run workers, and the leader itself when it would not stop.
         _signal_group(each.process.pid, signal.SIGKILL)
         each.process.wait()

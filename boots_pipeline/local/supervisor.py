@@ -1,7 +1,7 @@
 """One supervisor owns a local Boots: database, sandbox, pages and Dagster. Every other command is handed URLs.
 
-`boots up` and `boots demo` run it; a command that needs only the database attaches to a running one, or starts the embedded server
-for its own duration. With DATABASE_URL set, that Postgres is used and no server is started.
+`boots up` and `boots demo` run it; a command that needs only the database attaches to a running one, or starts the
+embedded server for its own duration. With DATABASE_URL set, that Postgres is used and no server is started.
 """
 
 import base64

@@ -1,7 +1,8 @@
 """The queue's messages, turned into runs: one run an organisation, for every provider that has a message.
 
-The sensor hands over and never archives: the run claims the job, and its finish ends the message. A message whose run is queued or
-live is only looked at again later, so nothing is launched twice; one whose run died comes back by itself.
+The sensor hands over and never archives: the run claims the job, and its finish ends the message. A message whose run
+is queued or live is only looked at again later, so nothing is launched twice; one whose run died comes back by
+itself.
 """
 
 from collections import defaultdict
@@ -33,9 +34,7 @@ SYNC_TAG = "boots/sync"
     asset_selection=dg.AssetSelection.groups("memory"),
     description="Starts a sync for every message in pgmq.ingestion_queue: one run per organisation.",
 )
-def ingestion_queue(
-    context: dg.SensorEvaluationContext, queue: dg.ResourceParam[SyncQueue]
-) -> dg.SensorResult:
+def ingestion_queue(context: dg.SensorEvaluationContext, queue: dg.ResourceParam[SyncQueue]) -> dg.SensorResult:
     messages = queue.read(_AT_ONCE)
     settled = [message for message in messages if message.problem]
     for message in settled:
@@ -52,9 +51,7 @@ def ingestion_queue(
     )
 
 
-def split(
-    messages: Sequence[Message], underway: Collection[str]
-) -> tuple[list[Message], dict[str, list[Message]]]:
+def split(messages: Sequence[Message], underway: Collection[str]) -> tuple[list[Message], dict[str, list[Message]]]:
     """Messages whose run exists already, and the others by the organisation that they are for."""
     running, waiting = [], defaultdict(list)
     for message in messages:

@@ -1,6 +1,7 @@
 """What the clock starts: syncs that are due go into the queue, and the standing checks are evaluated.
 
-The rhythms themselves are rows of sync_schedules, in each organisation's own night; the schedule only looks what is due.
+The rhythms themselves are rows of sync_schedules, in each organisation's own night; the schedule only looks what is
+due.
 """
 
 import dagster as dg
@@ -18,10 +19,9 @@ _DUE_AT_ONCE = 500
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Puts the connections whose nightly delta or weekly reconciliation is due into the queue.",
 )
-def nightly_delta(
-    context: dg.ScheduleEvaluationContext, queue: dg.ResourceParam[SyncQueue]
-) -> dg.SkipReason:
-    # One statement, and no run: a launched run costs seconds of CPU before it does anything, and there is nothing to see.
+def nightly_delta(context: dg.ScheduleEvaluationContext, queue: dg.ResourceParam[SyncQueue]) -> dg.SkipReason:
+    # One statement, and no run: a launched run costs seconds of CPU before it does anything, and there is nothing to
+    # see.
     return dg.SkipReason(f"{queue.enqueue_due(_DUE_AT_ONCE)} syncs were due; the sensor `ingestion_queue` starts them.")
 
 
