@@ -17,7 +17,7 @@ from boots_pipeline.ingestion.sync import SyncEngine  # noqa: E402
 from boots_pipeline.providers import PROVIDERS  # noqa: E402
 from boots_pipeline.resources.database import Database  # noqa: E402
 from boots_pipeline.resources.embedder import embedder_for  # noqa: E402
-from boots_pipeline.resources.language_model import Writer, language_model_for  # noqa: E402
+from boots_pipeline.resources.language_model import language_model_for  # noqa: E402
 from boots_pipeline.resources.live import LiveDocuments  # noqa: E402
 from boots_pipeline.resources.mcp_gateway import McpGateway  # noqa: E402
 from boots_pipeline.resources.queue import SyncQueue  # noqa: E402
@@ -60,7 +60,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "engine": SyncEngine(database, queue, gateway, embedder),
             "embedder": embedder,
             "live": LiveDocuments(database, gateway),
-            "language": Writer(language_model_for(settings)),
+            "language_model": language_model_for(settings),
         },
         # Pulls wait for providers, not for cores, and a process a step costs 2 to 3 s.
         executor=dg.in_process_executor,

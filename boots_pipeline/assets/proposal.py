@@ -16,7 +16,7 @@ from boots_pipeline.agents.jobs import ClaimedProposal, claim_proposal, fail_pro
 from boots_pipeline.agents.stages import Draft, Research, ReviewedDraft, Strategy
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.embedder import Embedder
-from boots_pipeline.resources.language_model import Writer
+from boots_pipeline.resources.language_model import LanguageModel
 from boots_pipeline.resources.live import LiveDocuments
 
 
@@ -56,10 +56,10 @@ def strategy(
     claimed: ClaimedProposal,
     findings: Research,
     database: dg.ResourceParam[Database],
-    language: dg.ResourceParam[Writer],
+    language_model: dg.ResourceParam[LanguageModel | None],
 ) -> Strategy:
     with _or_fail(database, claimed):
-        return strategist.plan(language.model, findings)
+        return strategist.plan(language_model, findings)
 
 
 @dg.op(description="Writes the sections; every claim names the knowledge that it rests on, with the words.")
@@ -68,10 +68,10 @@ def write(
     findings: Research,
     plan: Strategy,
     database: dg.ResourceParam[Database],
-    language: dg.ResourceParam[Writer],
+    language_model: dg.ResourceParam[LanguageModel | None],
 ) -> Draft:
     with _or_fail(database, claimed):
-        return writer.write(language.model, findings, plan)
+        return writer.write(language_model, findings, plan)
 
 
 @dg.op(description="Checks every citation without a model: retrieved, quoted as it stands, numbers and names in it.")

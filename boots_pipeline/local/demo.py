@@ -12,8 +12,8 @@ import httpx
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.panel import Panel
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Column, Table
 
 from boots_pipeline.knowledge.search import Found, search_clients, search_documents
 from boots_pipeline.local.organisations import seed
@@ -43,8 +43,8 @@ class Demo:
         """Go through the loop. Raises BootsError at the first step that does not do what it says."""
         self._console.print(
             Panel(
-                "The whole loop on this machine: connect a (sandbox) HubSpot, pull it through MCP, roll it up into\n"
-                "client profiles, search them, and write a proposal that says what it rests on.\n"
+                "The whole loop on this machine: connect a (sandbox) HubSpot, pull it through MCP, roll it "
+                "up into client profiles, search them, and write a proposal that says what it rests on.\n"
                 "[dim]Every company and person below is fiction.[/]",
                 title="[bold]Boots integrations",
                 border_style="yellow",
@@ -63,7 +63,7 @@ class Demo:
         self.result["ok"] = True
 
     def _start(self, stack: ExitStack) -> Local:
-        with self._stage("start", "Starting Postgres, the sandbox, the pages and Dagster") as tell:
+        with self._stage("start", "Start") as tell:
             local = attach(self._settings)
             if local is None:
                 local = stack.enter_context(everything(self._settings, tell))
@@ -72,7 +72,7 @@ class Demo:
         return local
 
     def _connect(self, local: Local, visitor: Visitor) -> str:
-        with self._stage("connect", "Signing in and connecting HubSpot by OAuth") as tell:
+        with self._stage("connect", "Connect") as tell:
             world = httpx.get(f"{local.sandbox}/_control/world", timeout=30).json()["organizations"][0]
             admin = next(user["email"] for user in world["users"] if user["role"] == "admin")
             slug = visitor.sign_in(admin)
@@ -85,7 +85,7 @@ class Demo:
         return slug
 
     def _sync(self, local: Local, visitor: Visitor, slug: str, since: float) -> None:
-        with self._progress("sync", "Dagster pulls, keeps and embeds; then rolls up") as show:
+        with self._progress("sync", "Sync") as show:
 
             def look() -> bool | None:
                 card = visitor.card(_PROVIDER)
@@ -106,9 +106,9 @@ class Demo:
             show(sum(kept.values()), sum(kept.values()), f"{sum(kept.values()):,} documents, {clients} clients")
         counted = httpx.get(f"{local.sandbox}/_control/truth?counts=1", timeout=30).json()
         truth = {stream: counted["organizations"][slug][_PROVIDER][stream] for stream in kept}
-        table = Table(title=f"{slug}: what HubSpot holds and what is kept", title_justify="left")
-        for column in ("", "HubSpot", "kept"):
-            table.add_column(column, justify="left" if not column else "right")
+        table = Table(box=None, header_style="dim")
+        for column in (slug, "HubSpot holds", "kept"):
+            table.add_column(column, justify="left" if column == slug else "right")
         for stream, number in kept.items():
             table.add_row(stream, f"{truth[stream]:,}", f"{number:,}")
         self._console.print(table)
@@ -132,7 +132,7 @@ class Demo:
         return {row["document_type"]: row["n"] for row in rows}, clients["n"] if clients else 0
 
     def _search(self, local: Local, slug: str) -> list[str]:
-        with self._stage("search", "Searching clients and documents"), self._database(local) as database:
+        with self._stage("search", "Search"), self._database(local) as database:
             org_id = SyncQueue(database).organisation_id(slug)
             embedder = embedder_for(self._settings)
             clients = search_clients(database, embedder, org_id, _QUESTION, 3)
@@ -144,21 +144,21 @@ class Demo:
         return [hit.client_name for hit in clients.hits]
 
     def _show_hits(self, clients: Found[Any], documents: Found[Any]) -> None:
-        table = Table(title=f"“{_QUESTION}”", title_justify="left")
-        table.add_column("similar", justify="right")
-        table.add_column("what")
-        table.add_column("", overflow="ellipsis", no_wrap=True, ratio=1)
-        for client in clients.hits:
-            table.add_row(f"{client.similarity:.2f}", f"[bold]{client.client_name}", client.summary.replace("\n", " "))
-        for document in documents.hits:
-            text = document.content.replace("\n", " ")
-            table.add_row(f"{document.similarity or 0:.2f}", f"{document.title} [dim]{document.document_type}", text)
-        self._console.print(table)
+        self._console.print(f"\n[bold]“{_QUESTION}”[/]")
+        hits = [(hit.similarity, "client", hit.client_name, hit.summary) for hit in clients.hits]
+        hits += [(hit.similarity, hit.document_type, hit.title, hit.content) for hit in documents.hits]
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(justify="right", style="yellow")
+        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column(no_wrap=True, overflow="ellipsis")
+        for similarity, kind, name, text in hits:
+            grid.add_row(f"{similarity or 0:.2f}", kind, f"[bold]{name}[/]  [dim]{' '.join(text.split())}")
+        self._console.print(grid, "")
 
     def _propose(self, visitor: Visitor, clients: list[str]) -> str:
         client = clients[0]
         brief = f"A proposal for {client}: {_QUESTION}. Say what we know of them, what is open, and what to do next."
-        with self._progress("proposal", f"Writing a proposal for {client}") as show:
+        with self._progress("proposal", "Propose") as show:
             proposal_id = visitor.ask_for_proposal(f"{client}: {_QUESTION.partition(',')[0]}", brief)
 
             def look() -> dict[str, Any] | None:
@@ -207,11 +207,14 @@ class Demo:
         """A step with a bar, when it knows how much there is."""
         begun = time.monotonic()
         columns = (
-            SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), BarColumn(24),
-            TimeElapsedColumn(), TextColumn("[dim]{task.fields[told]}"),
-        )  # fmt: skip
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("[bold]{task.description}"),
+            BarColumn(16),
+            TextColumn("[yellow]{task.fields[seconds]}"),
+            TextColumn("[dim]{task.fields[told]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        )
         with Progress(*columns, console=self._console) as progress:
-            task = progress.add_task(title, total=None, told="")
+            task = progress.add_task(title, total=None, told="", seconds="")
 
             def show(done: int | None, total: int | None, told: str) -> None:
                 progress.update(task, told=told)
@@ -219,8 +222,9 @@ class Demo:
                     progress.update(task, total=total, completed=min(done or 0, total))
 
             yield show
-            progress.update(task, total=1, completed=1)
-        self.result["seconds"][name] = round(time.monotonic() - begun, 2)
+            seconds = time.monotonic() - begun
+            progress.update(task, total=1, completed=1, seconds=f"{seconds:.1f} s")
+        self.result["seconds"][name] = round(seconds, 2)
 
     @contextmanager
     def _database(self, local: Local) -> Iterator[Database]:

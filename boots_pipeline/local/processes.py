@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import httpx
@@ -44,23 +45,27 @@ class _Running:
 
 @contextmanager
 def running(
-    programs: Sequence[Program], environment: Mapping[str, str], folder: Path, report: Callable[[str], None]
+    waves: Sequence[Sequence[Program]], environment: Mapping[str, str], folder: Path, report: Callable[[str], None]
 ) -> Iterator[None]:
-    """Run the programs until the block ends. Raises ConfigError for a taken port, InfraError for one that fails."""
+    """Run the programs until the block ends, each wave when the one before answers.
+
+    Raises ConfigError for a taken port, InfraError for a program that fails.
+    """
     state = folder / "processes.json"
     _end_leftovers(state, report)
-    for program in programs:
+    for program in chain.from_iterable(waves):
         _check_port(program)
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     started: list[_Running] = []
     try:
-        for program in programs:
-            started.append(_start(program, environment, logs))
-            _write_state(state, started)
-        for each in started:
-            _wait_ready(each)
-            report(f"{each.program.name} is up")
+        for wave in waves:
+            for program in wave:
+                started.append(_start(program, environment, logs))
+                _write_state(state, started)
+            for each in started[-len(wave) :]:
+                _wait_ready(each)
+                report(f"{each.program.name} is up")
         yield
     finally:
         _stop(started)

@@ -86,38 +86,34 @@ def everything(settings: Settings, report: Report, *, sandbox_size: str = "demo"
                 state.unlink(missing_ok=True)
 
 
-def _programs(settings: Settings, local: Local, sandbox_size: str) -> list[Program]:
+def _programs(settings: Settings, local: Local, sandbox_size: str) -> list[list[Program]]:
+    """What runs, in the order in which it needs each other: Dagster's UI and daemon load from the code server."""
     python = sys.executable
-    dagster_webserver = [python, "-m", "dagster_webserver", "-w", str(CHECKOUT / "workspace.yaml")]
-    return [
-        Program(
-            "sandbox",
-            [python, "-m", "sandbox", "--port", str(settings.sandbox_port), "--size", sandbox_size],
-            settings.sandbox_port,
-            "SANDBOX_PORT",
-            f"{local.sandbox}/_control/health",
-        ),
-        Program("pages", [python, "-m", "oauth_app"], settings.web_port, "WEB_PORT", f"{local.web}/healthz"),
-        Program(
-            "code server",
-            [python, "-m", "dagster", "api", "grpc", "-m", "boots_pipeline.definitions", "-h", "127.0.0.1",
-             "-p", str(settings.code_server_port), "--location-name", "boots_pipeline"],
-            settings.code_server_port,
-            "CODE_SERVER_PORT",
-        ),
-        Program(
-            "Dagster UI",
-            [*dagster_webserver, "-h", "127.0.0.1", "-p", str(settings.dagster_port)],
-            settings.dagster_port,
-            "DAGSTER_PORT",
-            f"{local.dagster}/server_info",
-        ),
-        Program(
-            "Dagster daemon",
-            [python, "-m", "dagster._daemon", "run", "-w", str(CHECKOUT / "workspace.yaml")],
-            None,
-        ),
-    ]  # fmt: skip
+    workspace = str(CHECKOUT / "workspace.yaml")
+    sandbox = Program(
+        "sandbox",
+        [python, "-m", "sandbox", "--port", str(settings.sandbox_port), "--size", sandbox_size],
+        settings.sandbox_port,
+        "SANDBOX_PORT",
+        f"{local.sandbox}/_control/health",
+    )
+    pages = Program("pages", [python, "-m", "oauth_app"], settings.web_port, "WEB_PORT", f"{local.web}/healthz")
+    code_server = Program(
+        "code server",
+        [python, "-m", "dagster", "api", "grpc", "-m", "boots_pipeline.definitions", "-h", "127.0.0.1",
+         "-p", str(settings.code_server_port), "--location-name", "boots_pipeline"],
+        settings.code_server_port,
+        "CODE_SERVER_PORT",
+    )  # fmt: skip
+    interface = Program(
+        "Dagster UI",
+        [python, "-m", "dagster_webserver", "-w", workspace, "-h", "127.0.0.1", "-p", str(settings.dagster_port)],
+        settings.dagster_port,
+        "DAGSTER_PORT",
+        f"{local.dagster}/server_info",
+    )
+    daemon = Program("Dagster daemon", [python, "-m", "dagster._daemon", "run", "-w", workspace], None)
+    return [[sandbox, pages, code_server], [daemon, interface]]
 
 
 def _environment(settings: Settings, local: Local, home: Path) -> dict[str, str]:
