@@ -1,6 +1,7 @@
 """What passes from stage to stage of a proposal. JSON-serialisable: each stage may run in a process of its own."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,11 +16,12 @@ class Stage(BaseModel):
 class Knowledge(Stage):
     """One piece of what the organisation knows, numbered so that a claim can name it.
 
-    Exactly one kind of thing: a document (`document_id`, of a client or of none) or what the organisation says of
-    itself (`org_brain_id`). `live` says that it was read from the provider for this proposal.
+    A document (`document_id`), of the client or of none, or what the organisation says of itself (`org_brain_id`).
+    `live` says that it was read from the provider for this proposal.
     """
 
     id: str
+    kind: Literal["client", "deal", "person", "document", "organisation"]
     title: str
     text: str
     relevance: float = Field(ge=0, le=1)
@@ -28,7 +30,6 @@ class Knowledge(Stage):
     client_intelligence_id: UUID | None = None
     org_brain_id: UUID | None = None
     provider: str | None = None
-    document_type: str | None = None
     content_hash: str | None = None
     as_of: datetime | None = None
     live: bool = False
@@ -82,7 +83,7 @@ class Claim(Stage):
     """A paragraph or a point of the proposal. Without citations it must state nothing of the client."""
 
     text: str
-    citations: tuple[Citation, ...] = ()
+    citations: tuple[Citation, ...]
 
 
 class DraftSection(Stage):
@@ -119,7 +120,7 @@ class Verdict(Stage):
 
     heading: str
     text: str
-    outcome: str  # "dropped" or "marked"
+    outcome: Literal["dropped", "marked"]
     reason: str
 
 

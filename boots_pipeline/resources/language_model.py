@@ -23,7 +23,7 @@ class LanguageModel(Protocol):
         ...
 
     def complete(self, system: str, user: str, schema: type[Answer]) -> Answer:
-        """Raises Transient, RateLimited, ConfigError, and BadItem when it refuses or keeps answering in another shape."""
+        """Raises Transient, RateLimited or ConfigError; BadItem when it refuses, or keeps missing the shape."""
         ...
 
 
