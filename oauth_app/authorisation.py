@@ -5,10 +5,12 @@ Nothing here touches the database: no connection is held while a provider takes 
 """
 
 import logging
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -124,8 +126,14 @@ def _client(provider: Provider, return_to: str) -> OAuth2Client:
         code_challenge_method="S256",
         timeout=_TIMEOUT,
         follow_redirects=False,
-        transport=_BoundedTransport(httpx2.HTTPTransport()),
+        transport=_BoundedTransport(httpx2.HTTPTransport(verify=_certificates())),
     )
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    # Reading them takes 50 ms, and every conversation has a client of its own.
+    return httpx2.create_ssl_context()
 
 
 def _read(provider: Provider, answer: Mapping[str, Any], callback: Mapping[str, str]) -> Grant:

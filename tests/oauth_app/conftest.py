@@ -20,11 +20,12 @@ from flask.testing import FlaskClient
 from sandbox.app import create_app as create_sandbox
 from werkzeug.test import TestResponse
 
-from boots_pipeline.local.postgres import DatabaseUrls
+from boots_pipeline.local.postgres import DatabaseUrls, create_databases
 from boots_pipeline.settings import Settings, provider_settings
 from oauth_app import create_app
 from tests.conftest import Organisation
 
+OUTSIDE = httpx2.Client()
 AUTHORIZE = "/hubspot/oauth/authorize/user"
 
 
@@ -40,6 +41,7 @@ def sandbox() -> Iterator[str]:
     while not server.started:
         time.sleep(0.01)
     yield base_url
+    OUTSIDE.close()
     server.should_exit = True
     thread.join()
     listening.close()
@@ -60,14 +62,33 @@ def provider_environment(sandbox: str, monkeypatch: pytest.MonkeyPatch) -> Itera
     }.items():
         monkeypatch.setenv(f"HUBSPOT_{name}", value)
     provider_settings.cache_clear()
-    httpx2.delete(f"{sandbox}/_control/faults")
-    httpx2.delete(f"{sandbox}/_control/calls")
+    OUTSIDE.delete(f"{sandbox}/_control/faults")
+    OUTSIDE.delete(f"{sandbox}/_control/calls")
     yield monkeypatch
     monkeypatch.undo()
     provider_settings.cache_clear()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def urls(postgres: str) -> DatabaseUrls:
+    """One database for all of these tests, emptied after each: a copy for each would take most of their time."""
+    name = "boots_web_pages"
+    with psycopg.connect(DatabaseUrls.on_socket(postgres, "postgres").owner, autocommit=True) as connection:
+        connection.execute(f"create database {name} template template_boots")
+    return create_databases(postgres, name)
+
+
+@pytest.fixture(autouse=True)
+def empty_afterwards(owner: psycopg.Connection) -> Iterator[None]:
+    """Leave nothing to the next test."""
+    yield
+    owner.execute(
+        """truncate organizations, organization_members, auth.users, private.oauth_states, private.app_secrets,
+                    pgmq.q_ingestion_queue, pgmq.a_ingestion_queue, jobs, proposals cascade"""
+    )
+
+
+@pytest.fixture(scope="session")
 def web_settings(urls: DatabaseUrls) -> Settings:
     """What `python -m oauth_app` would read."""
     return Settings(
@@ -80,7 +101,7 @@ def web_settings(urls: DatabaseUrls) -> Settings:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def app(web_settings: Settings) -> Iterator[Flask]:
     """The app, ready to be asked."""
     made = create_app(web_settings)
@@ -121,7 +142,7 @@ class Browser:
 def consent(authorization_url: str, decision: str = "allow", account: str | None = None) -> str:
     """Decide on the consent page; where it sends the browser back to, as a path of ours."""
     chosen = account or accounts(authorization_url)[0]
-    answer = httpx2.post(authorization_url, data={"account": chosen, "decision": decision})
+    answer = OUTSIDE.post(authorization_url, data={"account": chosen, "decision": decision})
     assert answer.status_code == 303, answer.text
     target = urlsplit(answer.headers["location"])
     return f"{target.path}?{target.query}"
@@ -130,7 +151,7 @@ def consent(authorization_url: str, decision: str = "allow", account: str | None
 def accounts(authorization_url: str) -> list[str]:
     """The accounts that the sandbox knows."""
     parts = urlsplit(authorization_url)
-    world = httpx2.get(f"{parts.scheme}://{parts.netloc}/_control/world").json()
+    world = OUTSIDE.get(f"{parts.scheme}://{parts.netloc}/_control/world").json()
     return [organization["slug"] for organization in world["organizations"]]
 
 

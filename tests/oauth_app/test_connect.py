@@ -11,7 +11,7 @@ from flask import Flask
 
 from boots_pipeline.settings import provider_settings
 from tests.conftest import Organisation
-from tests.oauth_app.conftest import Browser, accounts, changed, consent
+from tests.oauth_app.conftest import OUTSIDE, Browser, accounts, changed, consent
 
 Source = Callable[[], dict[str, Any] | None]
 
@@ -22,7 +22,7 @@ def location(answer: Any) -> str:
 
 
 def calls(sandbox: str, endpoint: str) -> int:
-    return sum(call.get("endpoint") == endpoint for call in httpx2.get(f"{sandbox}/_control/calls").json())
+    return sum(call.get("endpoint") == endpoint for call in OUTSIDE.get(f"{sandbox}/_control/calls").json())
 
 
 def nothing_is_half_made(owner: psycopg.Connection) -> bool:
@@ -233,7 +233,7 @@ def test_web_13_no_longer_an_admin_when_he_comes_back(
 def test_web_16_a_token_endpoint_that_fails(
     admin: Browser, source: Source, owner: psycopg.Connection, sandbox: str
 ) -> None:
-    httpx2.post(
+    OUTSIDE.post(
         f"{sandbox}/_control/faults",
         json={"faults": [{"provider": "hubspot", "tool": "token", "kind": "status", "status": 500, "times": None}]},
     ).raise_for_status()
@@ -245,7 +245,7 @@ def test_web_16_a_token_endpoint_that_fails(
 
 
 def test_web_16_a_token_endpoint_that_answers_a_page(admin: Browser, source: Source, sandbox: str) -> None:
-    httpx2.post(
+    OUTSIDE.post(
         f"{sandbox}/_control/faults", json={"faults": [{"provider": "hubspot", "tool": "token", "kind": "html"}]}
     ).raise_for_status()
     assert "error=failed" in location(admin.connect())
@@ -261,7 +261,10 @@ def test_what_cannot_be_kept_is_given_back(
     admin: Browser, source: Source, owner: psycopg.Connection, sandbox: str
 ) -> None:
     owner.execute("revoke insert on private.app_secrets from boots_web")
-    assert location(admin.connect()) == "/settings/integrations?error=failed&provider=hubspot"
+    try:
+        assert location(admin.connect()) == "/settings/integrations?error=failed&provider=hubspot"
+    finally:
+        owner.execute("grant insert on private.app_secrets to boots_web")
     assert source()["status"] == "error"
     assert nothing_is_half_made(owner)
     assert calls(sandbox, "revoke") == 1
