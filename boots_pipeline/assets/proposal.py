@@ -91,7 +91,9 @@ def attribute(
     database: dg.ResourceParam[Database],
 ) -> None:
     with _or_fail(database, claimed):
-        count = attribution.attribute(database, claimed, reviewed, findings)
+        count = attribution.attribute(
+            database, claimed.org_id, claimed.proposal_id, reviewed, findings, job_id=claimed.job_id, worker=claimed.worker
+        )
     context.log.info("%d sections, %d attributions", len(reviewed.sections), count)
 
 
