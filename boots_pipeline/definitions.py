@@ -11,7 +11,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 from boots_pipeline.assets.checks import asset_checks  # noqa: E402 the filters come first
 from boots_pipeline.assets.client_intelligence import client_intelligence  # noqa: E402
 from boots_pipeline.assets.embeddings import embeddings  # noqa: E402
-from boots_pipeline.assets.proposal import proposal  # noqa: E402
+from boots_pipeline.assets.proposal import IN_MEMORY, proposal  # noqa: E402
 from boots_pipeline.assets.source_documents import documents_asset  # noqa: E402
 from boots_pipeline.ingestion.sync import SyncEngine  # noqa: E402
 from boots_pipeline.providers import PROVIDERS  # noqa: E402
@@ -59,6 +59,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "queue": queue,
             "engine": SyncEngine(database, queue, gateway, embedder),
             "embedder": embedder,
+            IN_MEMORY: dg.mem_io_manager,
             "live": LiveDocuments(database, gateway),
             "language_model": language_model_for(settings),
         },

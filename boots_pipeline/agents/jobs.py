@@ -21,7 +21,10 @@ class ClaimedProposal:
 
 
 def claim_proposal(database: Database, worker: str) -> ClaimedProposal | None:
-    """The oldest waiting proposal, ours for ten minutes; None when none waits. A job without one is failed."""
+    """The oldest waiting proposal, ours for ten minutes; None when none waits.
+
+    A job that asks for none, or whose run died three times already, is failed on the way.
+    """
     while True:
         with database.connection() as connection:
             job = connection.execute("select * from public.claim_next_job(%s, 'proposal')", [worker]).fetchone()
@@ -30,6 +33,9 @@ def claim_proposal(database: Database, worker: str) -> ClaimedProposal | None:
         # A job that names no proposal is claimed all the same, to be failed by its name below.
         proposal_id = job["proposal_id"] or UUID(int=0)
         claimed = ClaimedProposal(job["org_id"], proposal_id, job["id"], job["attempts"], worker)
+        if claimed.attempts > _ATTEMPTS:
+            fail_proposal(database, claimed, ConfigError("Writing it was tried three times, and each run died."))
+            continue
         with database.organisation(claimed.org_id) as connection:
             found = connection.execute(
                 """update public.proposals set status = 'writing', updated_at = now()

@@ -1,8 +1,8 @@
 """`proposal`: research → strategy → write → review → attribute, for one waiting row of `jobs`. Rows of proposals and
 source_attribution come of it.
 
-The first op claims; when nothing waits any more the others are skipped. What passes from op to op stays in this process: it is a
-client's text, and Dagster's storage is no place for it.
+The first op claims; when nothing waits any more the others are skipped. What passes from op to op stays in this
+process: it is a client's text, and Dagster's storage is no place for it.
 """
 
 from collections.abc import Iterator
@@ -19,6 +19,8 @@ from boots_pipeline.resources.embedder import Embedder
 from boots_pipeline.resources.language_model import LanguageModel
 from boots_pipeline.resources.live import LiveDocuments
 
+IN_MEMORY = "in_memory"
+
 
 @contextmanager
 def _or_fail(database: Database, claimed: ClaimedProposal) -> Iterator[None]:
@@ -31,7 +33,10 @@ def _or_fail(database: Database, claimed: ClaimedProposal) -> Iterator[None]:
 
 
 @dg.op(
-    out={"claimed": dg.Out(ClaimedProposal, is_required=False), "findings": dg.Out(Research, is_required=False)},
+    out={
+        "claimed": dg.Out(ClaimedProposal, is_required=False, io_manager_key=IN_MEMORY),
+        "findings": dg.Out(Research, is_required=False, io_manager_key=IN_MEMORY),
+    },
     description="Claims a waiting proposal; searches the memory, and asks the provider for what must be fresh.",
 )
 def research(
@@ -51,7 +56,10 @@ def research(
     yield dg.Output(findings, "findings")
 
 
-@dg.op(description="Decides on the sections, and which knowledge each rests on.")
+@dg.op(
+    out=dg.Out(io_manager_key=IN_MEMORY),
+    description="Decides on the sections, and which knowledge each rests on.",
+)
 def strategy(
     claimed: ClaimedProposal,
     findings: Research,
@@ -62,7 +70,10 @@ def strategy(
         return strategist.plan(language_model, findings)
 
 
-@dg.op(description="Writes the sections; every claim names the knowledge that it rests on, with the words.")
+@dg.op(
+    out=dg.Out(io_manager_key=IN_MEMORY),
+    description="Writes the sections; every claim names the knowledge that it rests on, with the words.",
+)
 def write(
     claimed: ClaimedProposal,
     findings: Research,
@@ -74,7 +85,10 @@ def write(
         return writer.write(language_model, findings, plan)
 
 
-@dg.op(description="Checks every citation without a model: retrieved, quoted as it stands, numbers and names in it.")
+@dg.op(
+    out=dg.Out(io_manager_key=IN_MEMORY),
+    description="Checks every citation without a model: retrieved, quoted as it stands, numbers and names in it.",
+)
 def review(
     claimed: ClaimedProposal, findings: Research, draft: Draft, database: dg.ResourceParam[Database]
 ) -> ReviewedDraft:
@@ -92,14 +106,19 @@ def attribute(
 ) -> None:
     with _or_fail(database, claimed):
         count = attribution.attribute(
-            database, claimed.org_id, claimed.proposal_id, reviewed, findings, job_id=claimed.job_id, worker=claimed.worker
+            database,
+            claimed.org_id,
+            claimed.proposal_id,
+            reviewed,
+            findings,
+            job_id=claimed.job_id,
+            worker=claimed.worker,
         )
     context.log.info("%d sections, %d attributions", len(reviewed.sections), count)
 
 
 @dg.job(
     description="Writes one waiting proposal from what the memory knows.",
-    resource_defs={"io_manager": dg.mem_io_manager},
     executor_def=dg.in_process_executor,
 )
 def proposal() -> None:

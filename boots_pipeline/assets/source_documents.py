@@ -38,8 +38,8 @@ def documents_asset(provider: Provider) -> dg.AssetsDefinition:
         group_name="memory",
         partitions_def=orgs,
         kinds={provider.name, "mcp", "postgres"},
-        description=f"What {provider.title} holds about an organisation, pulled through its MCP server, kept as received, "
-        "made readable and embedded. Materialize a partition to sync that organisation now.",
+        description=f"What {provider.title} holds about an organisation, pulled through its MCP server, kept as "
+        "received, made readable and embedded. Materialize a partition to sync that organisation now.",
         metadata={"dagster/table_name": "public.source_documents", "dagster/column_schema": SOURCE_DOCUMENTS},
     )
     async def documents(

@@ -147,10 +147,10 @@ class Demo:
         self._console.print(f"\n[bold]“{_QUESTION}”[/]")
         hits = [(hit.similarity, "client", hit.client_name, hit.summary) for hit in clients.hits]
         hits += [(hit.similarity, hit.document_type, hit.title, hit.content) for hit in documents.hits]
-        grid = Table.grid(padding=(0, 1))
-        grid.add_column(justify="right", style="yellow")
-        grid.add_column(style="dim", no_wrap=True)
-        grid.add_column(no_wrap=True, overflow="ellipsis")
+        grid = Table.grid(padding=(0, 1), expand=True)
+        grid.add_column(justify="right", style="yellow", min_width=4)
+        grid.add_column(style="dim", no_wrap=True, min_width=9)
+        grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for similarity, kind, name, text in hits:
             grid.add_row(f"{similarity or 0:.2f}", kind, f"[bold]{name}[/]  [dim]{' '.join(text.split())}")
         self._console.print(grid, "")

@@ -46,8 +46,8 @@ class Visitor:
             form = LexborHTMLParser(page.text).css_first("form")
             if form is None:
                 raise VisitError("The consent page has no form.")
-            fields = {
-                field.attributes["name"]: field.attributes.get("value") or ""
+            fields: dict[str, str] = {
+                field.attributes["name"] or "": field.attributes.get("value") or ""
                 for field in form.css("input[type=hidden]")
                 if field.attributes.get("name")
             }
