@@ -86,6 +86,8 @@ def test_web_15_a_strange_host(admin: Browser, host: str) -> None:
         "/api/integrations/hubspot/connect", headers={"X-CSRF-Token": admin.csrf_token}, base_url=f"http://{host}"
     )
     assert answer.status_code == 400
+    page = admin.client.get("/login", headers={"Accept": "text/html"}, base_url=f"http://{host}")
+    assert (page.status_code, page.text) == (400, "These pages are at http://localhost, and under no other name.\n")
 
 
 def test_web_15_a_forwarded_host_is_not_believed(admin: Browser) -> None:
