@@ -85,7 +85,7 @@ def exchange(provider: Provider, code: str, verifier: str, return_to: str, callb
             raise Transient(
                 f"{provider.title} did not answer in time or not properly. Press Connect to try again."
             ) from None
-        except (AuthlibBaseError, ValueError, TypeError):
+        except (AuthlibBaseError, ValueError, TypeError, ArithmeticError, RecursionError):
             raise BadPage(f"{provider.title} answered in a way that we do not understand.") from None
     return _read(provider, answer, callback)
 
@@ -163,10 +163,8 @@ def _token(provider: Provider, answer: Mapping[str, Any], name: str) -> str:
 
 
 def _life(answer: Mapping[str, Any]) -> int:
-    try:
-        return min(max(int(answer["expires_in"]), 0), _LONGEST_LIFE)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return _ASSUMED_LIFE
+    told = answer.get("expires_in")  # Authlib has made sure that it is a number
+    return _ASSUMED_LIFE if told is None else min(max(int(told), 0), _LONGEST_LIFE)
 
 
 def _scopes(answer: Mapping[str, Any]) -> list[str]:

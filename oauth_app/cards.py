@@ -29,7 +29,7 @@ select s.provider, s.status, s.status_message as message, s.connected_at, s.last
   from connected_sources s
   left join lateral (select min(next_due_at) as next_sync_at from sync_schedules d
                       where d.org_id = s.org_id and d.source_id = s.id) due on true
-  left join lateral (select jsonb_object_agg(document_type, n order by document_type) as documents
+  left join lateral (select jsonb_object_agg(document_type, n) as documents
                        from (select document_type, count(*) as n from source_documents d
                               where d.org_id = s.org_id and d.source_id = s.id and d.deleted_at is null
                               group by document_type) types) docs on true
@@ -113,7 +113,7 @@ def _card(name: str, title: str, row: dict[str, Any] | None, is_admin: bool) -> 
     progress = _progress(row)
     state = _state(row)
     status, advice = _words(title, row, state)
-    documents = row["documents"] or {}
+    documents = dict(sorted((row["documents"] or {}).items()))
     return Card(
         provider=name,
         title=title,

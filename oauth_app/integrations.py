@@ -8,7 +8,7 @@ from boots_pipeline.providers import PROVIDERS
 from oauth_app.authorisation import revoke
 from oauth_app.cards import cards_of
 from oauth_app.connect import from_form, known_provider
-from oauth_app.outcomes import sentence_for
+from oauth_app.outcomes import Outcome, sentence_for
 from oauth_app.services import services
 from oauth_app.session import require_admin, require_person
 
@@ -27,6 +27,7 @@ def show() -> ResponseReturnValue:
         cards=cards,
         live=any(card.is_live for card in cards),
         connected=f"{connected.title} is connected. Its first sync has been asked for." if connected else None,
+        cancelled=request.args.get("error") == Outcome.CANCELLED.flag,
         failed=sentence_for(request.args.get("error", ""), asked.title if asked else "the provider"),
     )
 

@@ -3,11 +3,12 @@
 import logging
 from types import TracebackType
 
-from flask import Flask, jsonify, render_template, request
+from flask import Flask, Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from boots_pipeline.errors import BootsError, ConfigError, DatabaseError, InfraError, RateLimited, Transient
+from oauth_app.services import services
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ def wants_json() -> bool:
 def explain(app: Flask) -> None:
     """Register the handlers."""
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(SecurityError, _strange_host)
     app.register_error_handler(BootsError, _known)
     app.register_error_handler(Exception, _unknown)
 
@@ -51,6 +53,12 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     if error.code is None or error.code < 400:
         return error.get_response()
     return _answer(error.code, error.description or error.name)
+
+
+def _strange_host(error: SecurityError) -> ResponseReturnValue:
+    # No template here: without a host that we trust there are no addresses to put into one.
+    place = services().settings.public_base_url
+    return Response(f"These pages are at {place}, and under no other name.\n", 400, mimetype="text/plain")
 
 
 def _known(error: BootsError) -> ResponseReturnValue:

@@ -37,7 +37,7 @@ def show_list() -> ResponseReturnValue:
                 order by created_at desc, id limit %s""",
             [person.org_id, _LISTED],
         ).fetchall()
-    return render_template("proposals.html", proposals=rows, words=STATUS_WORDS, under_way=UNDER_WAY)
+    return render_template("proposals.html", proposals=rows, words=STATUS_WORDS)
 
 
 @proposals.post("/proposals")

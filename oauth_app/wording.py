@@ -64,7 +64,7 @@ def relevance(score: float | None) -> str:
     if score is None:
         return "relevance unknown"
     word = "very relevant" if score >= 0.7 else "relevant" if score >= 0.45 else "somewhat relevant"
-    return f"{word} ({max(0, round(score * 100))} %)"
+    return f"{word} ({max(0, round(score * 100))}%)"
 
 
 def add_filters(app: Flask) -> None:

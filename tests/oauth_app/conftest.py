@@ -17,12 +17,12 @@ import pytest
 import uvicorn
 from flask import Flask
 from flask.testing import FlaskClient
-from sandbox.app import create_app as create_sandbox
 from werkzeug.test import TestResponse
 
 from boots_pipeline.local.postgres import DatabaseUrls, create_databases
 from boots_pipeline.settings import Settings, provider_settings
 from oauth_app import create_app
+from sandbox.app import create_app as create_sandbox
 from tests.conftest import Organisation
 
 OUTSIDE = httpx2.Client()

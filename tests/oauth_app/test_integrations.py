@@ -1,0 +1,206 @@
+"""The settings page and its buttons: every state in words, and nothing that a member could press."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import psycopg
+import pytest
+
+from tests.conftest import Organisation
+from tests.oauth_app.conftest import OUTSIDE, Browser, make_source
+
+
+def card(browser: Browser, provider: str = "hubspot") -> dict[str, Any]:
+    told = browser.get("/api/integrations").get_json()["integrations"]
+    return next(card for card in told if card["provider"] == provider)
+
+
+def make_job(owner: psycopg.Connection, org_id: UUID, source_id: UUID, **columns: Any) -> None:
+    names = ", ".join(columns)
+    marks = ", ".join(["%s"] * len(columns))
+    owner.execute(
+        f"insert into ingestion_jobs (org_id, source_id, kind, {names}) values (%s, %s, 'full', {marks})",
+        [org_id, source_id, *columns.values()],
+    )
+
+
+def test_a_card_for_every_provider(admin: Browser) -> None:
+    told = admin.get("/api/integrations").get_json()["integrations"]
+    assert [(card["title"], card["available"], card["status"]) for card in told] == [
+        ("HubSpot", True, "Never connected"),
+        ("Google Drive", False, "Not available yet"),
+        ("QuickBooks", False, "Not available yet"),
+        ("Gmail", False, "Not available yet"),
+    ]
+    assert told[0]["can"] == ["connect"]
+    page = admin.get("/settings/integrations").text
+    assert page.count("<article") == 4
+    assert 'aria-label="Connect: HubSpot"' in page
+
+
+def test_a_running_sync_shows_how_far_it_is(
+    admin: Browser, owner: psycopg.Connection, organisation: Organisation
+) -> None:
+    source = make_source(owner, organisation.id)
+    make_job(
+        owner, organisation.id, source, status="running", lease_token=UUID(int=1), stage="contacts",
+        items_seen=300, items_expected=1200, started_at=datetime.now(UTC) - timedelta(seconds=10),
+    )  # fmt: skip
+    told = card(admin)
+    assert (told["state"], told["status"]) == ("syncing", "Syncing")
+    assert told["progress"]["items_seen"] == 300
+    assert 20 < told["progress"]["items_per_second"] <= 30
+    assert told["progress"]["words"].startswith("Contacts, 300 of 1,200 items, ")
+    assert told["progress"]["words"].endswith(" left")
+    page = admin.get("/settings/integrations").text
+    assert 'max="1200" value="300"' in page
+    assert '<noscript><meta http-equiv="refresh"' in page
+
+
+def test_up_to_date_with_counts_and_the_next_sync(
+    admin: Browser, owner: psycopg.Connection, organisation: Organisation
+) -> None:
+    source = make_source(owner, organisation.id)
+    owner.execute("update connected_sources set last_synced_at = now() - interval '5 minutes'")
+    owner.execute(
+        "insert into sync_schedules values (%s, %s, 'delta', now() + interval '30 hours')", [organisation.id, source]
+    )
+    for kind, external_id, gone in (("companies", "1", False), ("contacts", "2", False), ("contacts", "3", True)):
+        owner.execute(
+            """insert into source_documents (org_id, source_id, provider, document_type, external_id, content_hash,
+                 payload_hash, deleted_at) values (%s, %s, 'hubspot', %s, %s, '', '', case when %s then now() end)""",
+            [organisation.id, source, kind, external_id, gone],
+        )
+    told = card(admin)
+    assert told["status"] == "Up to date as of 5 minutes ago"
+    assert told["documents"] == {"companies": 1, "contacts": 1}
+    assert told["documents_words"] == "1 company, 1 contact"
+    assert told["next_sync_at"] > told["last_synced_at"]
+    assert told["can"] == ["sync", "disconnect"]
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "words", "can"),
+    [
+        ("pending", "waiting", "Waiting for you at HubSpot", ["connect"]),
+        ("needs_reauth", "needs_reauth", "HubSpot needs you again", ["connect", "disconnect"]),
+        ("error", "error", "Something went wrong", ["sync", "connect", "disconnect"]),
+        ("revoked", "disconnected", "Disconnected", ["connect"]),
+        ("active", "connected", "Connected", ["sync", "disconnect"]),
+    ],
+)
+def test_every_state_in_words(
+    admin: Browser, owner: psycopg.Connection, organisation: Organisation,
+    status: str, state: str, words: str, can: list[str],
+) -> None:  # fmt: skip
+    make_source(owner, organisation.id, status)
+    told = card(admin)
+    assert (told["state"], told["status"], told["can"]) == (state, words, can)
+    assert words in admin.get("/settings/integrations").text
+
+
+def test_a_rate_limit_says_until_when(admin: Browser, owner: psycopg.Connection, organisation: Organisation) -> None:
+    source = make_source(owner, organisation.id)
+    make_job(owner, organisation.id, source, status="queued", retry_after=datetime.now(UTC) + timedelta(hours=30))
+    assert card(admin)["status"].startswith("Paused until ")
+
+
+def test_what_went_wrong_is_shown_and_escaped(
+    admin: Browser, owner: psycopg.Connection, organisation: Organisation
+) -> None:
+    make_source(owner, organisation.id, "error")
+    owner.execute("update connected_sources set status_message = 'It said <b>no</b>.'")
+    assert "It said &lt;b&gt;no&lt;/b&gt;." in admin.get("/settings/integrations").text
+
+
+def test_web_13_a_member_sees_and_cannot_press(
+    member: Browser, owner: psycopg.Connection, organisation: Organisation
+) -> None:
+    make_source(owner, organisation.id)
+    assert card(member)["can"] == []
+    page = member.get("/settings/integrations").text
+    assert "Only an admin can change them." in page
+    assert 'action="/api/integrations' not in page
+    for action in ("sync", "disconnect", "connect"):
+        answer = member.post(f"/api/integrations/hubspot/{action}")
+        assert answer.status_code == 403, action
+
+
+def test_another_organisations_connection_is_not_seen(
+    admin: Browser, owner: psycopg.Connection, new_organisation: Any
+) -> None:
+    make_source(owner, new_organisation("others").id)
+    assert card(admin)["state"] == "never_connected"
+    assert admin.post("/api/integrations/hubspot/disconnect").status_code == 404
+    assert owner.execute("select status from connected_sources").fetchone()["status"] == "active"
+
+
+def test_sync_now_asks_once_for_the_wider_kind(
+    admin: Browser, owner: psycopg.Connection, organisation: Organisation
+) -> None:
+    make_source(owner, organisation.id)
+    first = admin.post("/api/integrations/hubspot/sync")
+    assert first.status_code == 202
+    second = admin.post("/api/integrations/hubspot/sync", json={"kind": "full"})
+    assert second.get_json() == first.get_json()
+    assert owner.execute("select kind, status from ingestion_jobs").fetchall() == [{"kind": "full", "status": "queued"}]
+    assert admin.post_form("/api/integrations/hubspot/sync").headers["Location"] == "/settings/integrations"
+
+
+def test_sync_now_needs_a_kind_that_exists_and_a_connection(admin: Browser) -> None:
+    assert admin.post("/api/integrations/hubspot/sync", json={"kind": "everything"}).status_code == 400
+    assert admin.post("/api/integrations/hubspot/sync", json=["full"]).status_code == 409
+    answer = admin.post("/api/integrations/hubspot/sync")
+    assert (answer.status_code, answer.get_json()) == (
+        409,
+        {"error": "The connection is not active. Connect it first."},
+    )
+
+
+def test_disconnecting_forgets_the_secrets_ends_the_sync_and_tells_the_provider(
+    admin: Browser, owner: psycopg.Connection, sandbox: str
+) -> None:
+    admin.connect()
+    answer = admin.post("/api/integrations/hubspot/disconnect")
+    assert answer.get_json() == {"status": "revoked", "revoked_at_provider": True}
+    row = owner.execute(
+        "select status, access_token_vault_id, refresh_token_vault_id from connected_sources"
+    ).fetchone()
+    assert tuple(row.values()) == ("revoked", None, None)
+    assert owner.execute("select count(*) as n from private.app_secrets").fetchone()["n"] == 0
+    assert owner.execute("select status from ingestion_jobs").fetchone()["status"] == "cancelled"
+    assert owner.execute("select count(*) as n from pgmq.q_ingestion_queue").fetchone()["n"] == 0
+    assert owner.execute("select count(*) as n from sync_schedules").fetchone()["n"] == 0
+    assert [call["endpoint"] for call in OUTSIDE.get(f"{sandbox}/_control/calls").json()][-1] == "revoke"
+
+
+def test_web_22_disconnecting_twice_and_with_the_provider_down(
+    admin: Browser, owner: psycopg.Connection, provider_environment: pytest.MonkeyPatch
+) -> None:
+    from boots_pipeline.settings import provider_settings
+
+    admin.connect()
+    provider_environment.setenv("HUBSPOT_REVOCATION_URL", "http://127.0.0.1:1/revoke")
+    provider_settings.cache_clear()
+    first = admin.post("/api/integrations/hubspot/disconnect").get_json()
+    assert first == {"status": "revoked", "revoked_at_provider": False}
+    assert owner.execute("select count(*) as n from private.app_secrets").fetchone()["n"] == 0
+    assert admin.post("/api/integrations/hubspot/disconnect").get_json() == first
+
+
+def test_disconnecting_voids_an_attempt_under_way(admin: Browser, owner: psycopg.Connection) -> None:
+    from tests.oauth_app.conftest import consent
+
+    path = consent(admin.start())
+    admin.post("/api/integrations/hubspot/disconnect")
+    assert httpx2.URL(admin.get(path).headers["Location"]).params["error"] == "expired"
+    assert owner.execute("select status from connected_sources").fetchone()["status"] == "revoked"
+
+
+def test_a_secret_that_no_longer_opens_can_still_be_deleted(admin: Browser, owner: psycopg.Connection) -> None:
+    admin.connect()
+    owner.execute("update private.app_secrets set body = body || 'x'::bytea")
+    assert admin.post("/api/integrations/hubspot/disconnect").status_code == 200
+    assert owner.execute("select count(*) as n from private.app_secrets").fetchone()["n"] == 0
