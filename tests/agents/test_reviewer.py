@@ -1,4 +1,4 @@
-"""The review lets through what its sources say, and nothing else; no text on its way to a model can hide or break out."""
+"""The review lets through what its sources say, and no more; no text on its way to a model can hide or break out."""
 
 from uuid import uuid4
 
