@@ -32,7 +32,10 @@ def create_app(seed: int, size: str, base_url: str) -> Starlette:
         gate = BearerGate(manager, book, server.challenge)
         endpoint = Intercepted(gate, provider, book, faults, calls, server.challenge, describe)
         mounts.append(
-            Mount(f"/{provider.name}", routes=[Route("/mcp", endpoint, methods=["POST"]), *server.routes()])
+            Mount(
+                f"/{provider.name}",
+                routes=[Route("/mcp", endpoint, methods=["POST"]), *server.routes(), *provider.pages(world)],
+            )
         )
         books.append(book)
         managers.append(manager)

@@ -49,10 +49,14 @@ class _Day:
         self.author = Author(self.rng, self.organization)
 
     def happen(self) -> None:
-        self._companies(self._shuffled(self.organization.companies.values()))
-        self._contacts(self._shuffled(self.organization.contacts.values()))
-        self._deals(self._shuffled(self.organization.deals.values()))
-        self._newcomers()
+        organization, before = self.organization, self._counts()
+        self._companies(self._shuffled(organization.companies.values()))
+        self._contacts(self._shuffled(organization.contacts.values()))
+        self._deals(self._shuffled(organization.deals.values()))
+        self._newcomers(*(then - now for then, now in zip(before, self._counts(), strict=True)))
+
+    def _counts(self) -> tuple[int, int, int]:
+        return len(self.organization.companies), len(self.organization.contacts), len(self.organization.deals)
 
     def _companies(self, pool: list[Company]) -> None:
         share = max(1, len(pool) // 50)
@@ -102,19 +106,18 @@ class _Day:
         for deal in self._draw(pool, max(1, share // 2)):
             self._gone("deals", deal, heir=None)
 
-    def _newcomers(self) -> None:
-        """As many as leave, so that a world neither empties nor grows much."""
-        organization = self.organization
-        share = max(1, len(organization.companies) // 100)
-        for _ in range(share + 1):
-            self.report["companies"]["created"].append(self.author.company(*self._just_now()).id)
-        employers = list(organization.companies.values())
-        for _ in range(3 * share):
-            contact = self.author.contact(self.rng.choice(employers), *self._just_now())
-            self.report["contacts"]["created"].append(contact.id)
-        for _ in range(2 * share):
-            deal = self.author.deal(self.rng.choice(employers), *self._just_now())
-            self.report["deals"]["created"].append(deal.id)
+    def _newcomers(self, companies: int, contacts: int, deals: int) -> None:
+        """As many as left, so that a world neither empties nor grows."""
+        author = Author(self.rng, self.organization)  # a new one: the other remembers those who left
+        created = {kind: self.report[kind]["created"] for kind in TYPES}
+        created["companies"] += [author.company(*self._just_now()).id for _ in range(companies)]
+        employers = list(self.organization.companies.values())
+        for _ in range(contacts):
+            contact = author.contact(self.rng.choice(employers), *self._just_now())
+            created["contacts"].append(contact.id)
+        for _ in range(deals):
+            deal = author.deal(self.rng.choice(employers), *self._just_now())
+            created["deals"].append(deal.id)
 
     def _gone(self, kind: str, record: Record, heir: Record | None) -> None:
         """Archived or, with an heir, merged into it. What pointed at it follows, and is dated anew."""
@@ -163,7 +166,8 @@ class _Day:
         return moment(self.rng, self.start, self.start + timedelta(days=1))
 
     def _shuffled(self, records: Iterable[R]) -> list[R]:
-        pool = list(records)
+        """Those that nothing has happened to today, such as having been relinked."""
+        pool = [record for record in records if record.updated <= self.start]
         self.rng.shuffle(pool)
         return pool
 

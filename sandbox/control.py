@@ -128,7 +128,7 @@ class Control:
         return await self.list_faults(request)
 
     async def list_calls(self, request: Request) -> Response:
-        return JSONResponse({"calls": self.calls.calls})
+        return JSONResponse(self.calls.calls)
 
     async def clear_calls(self, request: Request) -> Response:
         self.calls.calls.clear()

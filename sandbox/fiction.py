@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from random import Random
 
 from sandbox import vocabulary as words
-from sandbox.awkward import plant_awkward_cases
+from sandbox.awkward import plant_awkward_companies, plant_awkward_contacts, plant_awkward_deals
+from sandbox.industries import INDUSTRIES, Industry
 from sandbox.world import (
     CUSTOMERS,
     FIRST_DAY,
@@ -33,8 +34,8 @@ STAGES = (
     "closedlost",
 )
 LIFECYCLES = ("lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity", "customer")
-INDUSTRIES = {industry.code: industry for industry in words.INDUSTRIES}
-FALLBACK_INDUSTRY = words.INDUSTRIES[0]
+BY_CODE = {industry.code: industry for industry in INDUSTRIES}
+FALLBACK_INDUSTRY = INDUSTRIES[0]
 IMPORTED = end_of(FIRST_DAY) - timedelta(days=30, hours=9)
 """When a spreadsheet of contacts was imported: they all carry this one date, more than fit on a page."""
 
@@ -66,7 +67,7 @@ class Author:
 
     def company(self, created: datetime, updated: datetime) -> Company:
         rng = self.rng
-        industry = rng.choice(words.INDUSTRIES)
+        industry = rng.choice(INDUSTRIES)
         country, currency = rng.choice(words.COUNTRIES)
         name, domain = self._unused_name(industry)
         company = Company(
@@ -105,6 +106,7 @@ class Author:
             email=f"{slugified(first)}.{slugified(last)}@{host}",
             phone=rng.choice((telephone(rng), None)),
             company_id=company.id if company else None,
+            employer=company.name if company else None,
             notes=None,
             lifecycle=rng.choice(LIFECYCLES),
         )
@@ -163,8 +165,8 @@ class Author:
             constraint=rng.choice(trade.constraints),
         )
 
-    def _industry(self, company: Company | None) -> words.Industry:
-        return INDUSTRIES[company.industry] if company else FALLBACK_INDUSTRY
+    def _industry(self, company: Company | None) -> Industry:
+        return BY_CODE[company.industry] if company else FALLBACK_INDUSTRY
 
     def _owner(self) -> str | None:
         return self.rng.choice((*(user.email for user in self.organization.users), None))
@@ -178,7 +180,7 @@ class Author:
         known = self._staff[company.id]
         return sorted(self.rng.sample(known, min(len(known), self.rng.randint(0, 2))))
 
-    def _unused_name(self, industry: words.Industry) -> tuple[str, str]:
+    def _unused_name(self, industry: Industry) -> tuple[str, str]:
         """A name and its domain. In a large world the good names run out, and a number makes them new."""
         name = f"{self._town()} {self.rng.choice(industry.nouns)}"
         number = 1
@@ -197,12 +199,14 @@ def write_organization(rng: Random, organization: Organization, size: Size) -> N
         return created, moment(rng, created, now)
 
     companies = [author.company(*dates()) for _ in range(size.companies)]
+    plant_awkward_companies(organization)
     for number in range(size.contacts):
         imported = number % 5 < 2
         author.contact(rng.choice(companies), *((IMPORTED, IMPORTED) if imported else dates()))
+    plant_awkward_contacts(organization)
     for _ in range(size.deals):
         author.deal(rng.choice(companies), *dates())
-    plant_awkward_cases(organization)
+    plant_awkward_deals(organization)
 
 
 def generate(seed: int, size: Size) -> list[Organization]:

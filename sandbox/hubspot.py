@@ -4,15 +4,21 @@ The tools and their schemas are data, in `hubspot_tools.json`. The real server l
 here it is at `/hubspot/mcp`. Error texts are ours; their shapes follow what callers of the real one saw.
 """
 
+import itertools
 import json
 from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
 from mcp.types import Tool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
+from sandbox.fiction import World
 from sandbox.hubspot_records import DEFINITIONS, OBJECT_TYPES, Portal, hub_id, iso, object_type, owner_id
 from sandbox.hubspot_search import search
+from sandbox.pages import page
 from sandbox.provider import OAuthFacts, Refusal
 from sandbox.world import Organization
 
@@ -56,6 +62,19 @@ class HubSpot:
             "search_owners": self._search_owners,
             "get_user_details": self._get_user_details,
         }
+
+    def pages(self, world: World) -> list[Route]:
+        async def record(request: Request) -> Response:
+            hub, type_id, number = (request.path_params[name] for name in ("hub", "type_id", "number"))
+            for organization, kind in itertools.product(world.organizations, OBJECT_TYPES.values()):
+                if hub_id(organization) == hub and kind.type_id == type_id:
+                    found = self.portal.records(organization, kind).get(number)
+                    if found is not None:
+                        properties = self.portal.properties(organization, found)
+                        return page("record.html", self.title, kind=kind.name, properties=properties)
+            return page("problem.html", self.title, status=404, problem="There is no such record any more.")
+
+        return [Route("/contacts/{hub:int}/record/{type_id}/{number:int}", record)]
 
     def call(self, organization: Organization, tool: str, arguments: dict[str, Any]) -> Any:
         return self._answers[tool](organization, arguments)
@@ -156,7 +175,7 @@ class HubSpot:
         return [definition for definition in definitions if wanted is None or definition["name"] in wanted]
 
     def _search_owners(self, organization: Organization, arguments: dict[str, Any]) -> Any:
-        limit, offset = arguments.get("limit", OWNERS), arguments.get("offset", 0)
+        limit, offset = int(arguments.get("limit", OWNERS)), int(arguments.get("offset", 0))
         if not 1 <= limit <= MOST_OWNERS or offset < 0:
             raise Refusal(f"VALIDATION_ERROR: limit must be between 1 and {MOST_OWNERS}, offset not negative")
         query, ids = arguments.get("searchQuery", "").casefold(), arguments.get("ownerIds")
@@ -177,7 +196,7 @@ class HubSpot:
             "tokenType": "access",
             "owner": {"ownerId": owner_id(organization, admin), "name": admin.name, "email": admin.email},
             "account": {"name": organization.name, "timeZone": "Europe/London", "companyCurrency": "GBP"},
-            "uiDomain": f"{self.base_url}/{self.name}",
+            "uiDomain": f"{self.base_url}/{self.name}".removeprefix("http://"),
             "objectTypeAvailability": {name.upper(): "AVAILABLE" for name in OBJECT_TYPES},
             "toolAvailability": {tool.name: "AVAILABLE" for tool in self.tools},
         }

@@ -138,7 +138,7 @@ def _render(organization: Organization, record: Record) -> Properties:
         case Company():
             return {**_company(record), **common}
         case Contact():
-            return {**_contact(organization, record), **common}
+            return {**_contact(record), **common}
         case Deal():
             return {**_deal(record), **common}
         case _:
@@ -162,8 +162,7 @@ def _company(company: Company) -> Properties:
     }
 
 
-def _contact(organization: Organization, contact: Contact) -> Properties:
-    employer = organization.companies.get(contact.company_id or 0)
+def _contact(contact: Contact) -> Properties:
     return {
         "firstname": contact.first_name,
         "lastname": contact.last_name,
@@ -171,7 +170,7 @@ def _contact(organization: Organization, contact: Contact) -> Properties:
         "hs_additional_emails": _joined(contact.extra_emails),
         "jobtitle": contact.title,
         "phone": contact.phone,
-        "company": employer.name if employer else None,
+        "company": contact.employer,
         "associatedcompanyid": _text(contact.company_id),
         "notes": contact.notes,
         "lifecyclestage": contact.lifecycle,

@@ -4,9 +4,10 @@ Where the real behaviour is not documented: a missing value fulfils NEQ, NOT_IN 
 sorts last; equal sort values are ordered by id.
 """
 
+import contextlib
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from typing import Any
@@ -33,7 +34,7 @@ def search(
     portal: Portal, organization: Organization, kind: ObjectType, arguments: dict[str, Any]
 ) -> tuple[list[Record], int, int | None]:
     """The records of the page, how many there are in all, and where the next page starts."""
-    limit, offset = arguments.get("limit", PAGE), arguments.get("offset", 0)
+    limit, offset = int(arguments.get("limit", PAGE)), int(arguments.get("offset", 0))
     _check_limits(arguments, limit, offset)
     tests = [_group(organization, kind, group) for group in arguments.get("filterGroups", [])]
     words = arguments.get("query", "").casefold().split()
@@ -131,15 +132,16 @@ def comparable(kind: str, text: str) -> Value:
         return text
     if kind not in ("number", "datetime"):
         return text.casefold()
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        if kind == "number":
-            raise Refusal(f"VALIDATION_ERROR: {text!r} is not a number") from None
-    try:
-        return Decimal(round(datetime.fromisoformat(text).timestamp() * 1000))
-    except ValueError:
-        raise Refusal(f"VALIDATION_ERROR: {text!r} is neither a date nor epoch milliseconds") from None
+    with contextlib.suppress(InvalidOperation):
+        if (number := Decimal(text)).is_finite():
+            return number
+    with contextlib.suppress(ValueError):
+        if kind == "datetime":
+            moment = datetime.fromisoformat(text)
+            return Decimal(
+                round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+            )
+    raise Refusal(f"VALIDATION_ERROR: {text!r} is not a {'number' if kind == 'number' else 'date'}")
 
 
 def _has_tokens(text: str, patterns: list[str]) -> bool:

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 from mcp import MCPError
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
@@ -44,7 +44,7 @@ def describe(body: bytes) -> Asked:
         tool, arguments = params.get("name"), params.get("arguments") or {}
     except (ValueError, AttributeError):
         return Asked({"endpoint": "mcp"}, None, {})
-    if method == "tools/call":
+    if method == "tools/call" and isinstance(arguments, dict):
         return Asked({"tool": str(tool)}, str(tool), arguments)
     return Asked({"endpoint": method}, None, {})
 

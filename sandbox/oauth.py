@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from jinja2 import Environment, PackageLoader
 from starlette.datastructures import URL
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route, request_response
 from starlette.types import ASGIApp
 
@@ -23,13 +22,13 @@ from sandbox.faults import FaultPlan
 from sandbox.fiction import World
 from sandbox.grants import GrantBook, InvalidGrant
 from sandbox.intercept import Asked, Intercepted
+from sandbox.pages import page
 from sandbox.provider import Provider
 
 CLIENT_ID = "boots-sandbox"
 CLIENT_SECRET = "boots-sandbox-secret"  # noqa: S105 - the one client that the fiction knows; it opens nothing real
 CHALLENGE = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
 LOOPBACK = ("127.0.0.1", "localhost")
-PAGES = Environment(loader=PackageLoader("sandbox"), autoescape=True)
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -101,34 +100,44 @@ class AuthorizationServer:
 
     async def ask(self, request: Request) -> Response:
         parameters = dict(request.query_params)
-        if problem := self._unsafe(parameters):
-            return self._page("problem.html", status=400, problem=problem)
-        if error := self._malformed(parameters):
-            return self._back(parameters, error=error.code, error_description=str(error))
+        if objection := self._objection(parameters):
+            return objection
         action = f"{self.issuer}{self.provider.oauth.authorize_path}?{urlencode(parameters)}"
-        return self._page("consent.html", action=action, organizations=self.world.organizations)
+        return page(
+            "consent.html", self.provider.title, action=action, organizations=self.world.organizations
+        )
 
     async def decide(self, request: Request) -> Response:
         """The form came back. Everything is checked anew: a form is only what somebody sent."""
-        parameters = {**request.query_params, **{k: str(v) for k, v in (await request.form()).items()}}
+        form = {name: str(value) for name, value in (await request.form()).items()}
+        parameters = {**request.query_params, **form}
+        if objection := self._objection(parameters):
+            return objection
         account, decision = parameters.get("account", ""), parameters.get("decision", "")
-        if problem := self._unsafe(parameters):
-            return self._page("problem.html", status=400, problem=problem)
-        if error := self._malformed(parameters):
-            return self._back(parameters, error=error.code, error_description=str(error))
         self._log("authorize", {"account": account, "decision": decision}, 303)
         if decision != "allow":
             return self._back(parameters, error="access_denied", error_description="The user said no.")
         if account not in {organization.slug for organization in self.world.organizations}:
-            return self._page("problem.html", status=400, problem="There is no such account here.")
+            return self._problem("There is no such account here.")
         code = self.grants.issue_code(account, parameters["redirect_uri"], parameters["code_challenge"])
         return self._back(parameters, code=code)
+
+    def _objection(self, parameters: dict[str, str]) -> Response | None:
+        """A page when it is not safe to send the visitor back, else an error for the application."""
+        if problem := self._unsafe(parameters):
+            return self._problem(problem)
+        if error := self._malformed(parameters):
+            return self._back(parameters, error=error.code, error_description=str(error))
+        return None
 
     def _unsafe(self, parameters: dict[str, str]) -> str | None:
         """Why nobody may be sent back: who asks is unknown, or where to is not registered."""
         if parameters.get("client_id") != CLIENT_ID:
             return "The application that sent you here is not registered (client_id)."
-        target = urlsplit(parameters.get("redirect_uri", ""))
+        try:
+            target = urlsplit(parameters.get("redirect_uri", ""))
+        except ValueError:
+            return "The redirect_uri is not an address."
         if target.scheme != "http" or target.hostname not in LOOPBACK or target.fragment or target.query:
             return "The redirect_uri is not registered: only loopback addresses are."
         if not target.path.endswith(self.provider.oauth.callback_suffix):
@@ -153,9 +162,8 @@ class AuthorizationServer:
         target = URL(parameters["redirect_uri"]).include_query_params(**answer, **state, iss=self.issuer)
         return RedirectResponse(target, status_code=303)
 
-    def _page(self, template: str, status: int = 200, **facts: object) -> Response:
-        page = PAGES.get_template(template).render(provider=self.provider.title, **facts)
-        return HTMLResponse(page, status_code=status, headers=NO_STORE)
+    def _problem(self, problem: str) -> Response:
+        return page("problem.html", self.provider.title, status=400, problem=problem)
 
     # -- tokens ----------------------------------------------------------------------------------------
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mcp.types import Tool
+from starlette.routing import Route
 
+from sandbox.fiction import World
 from sandbox.world import Organization
 
 
@@ -35,6 +37,9 @@ class Provider(Protocol):
     @property
     def tools(self) -> Sequence[Tool]:
         """The tools, with the schemas that their callers must keep to."""
+
+    def pages(self, world: World) -> list[Route]:
+        """What a person finds behind the addresses that the tools' answers mention."""
 
     def call(self, organization: Organization, tool: str, arguments: dict[str, Any]) -> Any:
         """The tool's answer as JSON values, or `Refusal`. The arguments have passed the tool's schema."""

@@ -65,6 +65,7 @@ class Contact(Record):
     email: str | None
     phone: str | None
     company_id: int | None
+    employer: str | None  # as somebody typed it once: not a link, and not kept up to date
     notes: str | None
     lifecycle: str
     extra_emails: list[str] = field(default_factory=list)

@@ -16,10 +16,18 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from boots_pipeline.ingestion.sync import SyncEngine
 from boots_pipeline.local.postgres import DatabaseUrls, create_databases, embedded_postgres
 from boots_pipeline.migrations import migrate
+from boots_pipeline.providers.hubspot import HUBSPOT
 from boots_pipeline.resources.database import Database
+from boots_pipeline.resources.embedder import WordllamaEmbedder
+from boots_pipeline.resources.mcp_gateway import McpGateway
+from boots_pipeline.resources.queue import SyncQueue
+from boots_pipeline.resources.tokens import TokenService, expiry
 from boots_pipeline.resources.vault import EnvelopeVault, KeyRing
+from boots_pipeline.settings import provider_settings
+from tests.outside import Outside, sandbox_process
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +111,75 @@ def new_organisation(owner: psycopg.Connection) -> Callable[..., Organisation]:
 def organisation(new_organisation: Callable[..., Organisation]) -> Organisation:
     """One organisation."""
     return new_organisation()
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Outside]:
+    """One sandbox for the session; a test asks for `outside`, which is it on its first day."""
+    with sandbox_process() as outside:
+        yield outside
+
+
+@pytest.fixture
+def outside(sandbox: Outside, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
+    """The sandbox as new, with the product's environment pointing at it."""
+    sandbox.control("POST", "reset")
+    for name, value in sandbox.environment().items():
+        monkeypatch.setenv(name, value)
+    provider_settings.cache_clear()
+    yield sandbox
+    provider_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def embedder() -> WordllamaEmbedder:
+    """The offline model, loaded once."""
+    return WordllamaEmbedder()
+
+
+@pytest.fixture
+def queue(database: Database) -> SyncQueue:
+    """The queue as boots_worker."""
+    return SyncQueue(database)
+
+
+@pytest.fixture
+def gateway(database: Database, vault: EnvelopeVault) -> McpGateway:
+    """The way to the sandbox's MCP servers."""
+    return McpGateway(database, TokenService(database, vault))
+
+
+@pytest.fixture
+def engine(database: Database, queue: SyncQueue, gateway: McpGateway, embedder: WordllamaEmbedder) -> SyncEngine:
+    """The sync engine on this test's database."""
+    return SyncEngine(database, queue, gateway, embedder)
+
+
+@pytest.fixture
+def connect(
+    web_database: Database, vault: EnvelopeVault, outside: Outside, owner: psycopg.Connection
+) -> Callable[[Organisation], UUID]:
+    """Connect an organisation to its HubSpot as the callback does; returns the connection. A full sync is queued."""
+
+    def connect(organisation: Organisation) -> UUID:
+        grant = outside.grant(organisation.slug)
+        with web_database.user(organisation.admin, org_id=organisation.id, as_authenticated=False) as transaction:
+            source_id = transaction.execute(
+                "select private.begin_connection(%s, 'hubspot', %s, %s, %s, %s, %s) as id",
+                [organisation.id, os.urandom(32), b"browser", b"verifier", HUBSPOT.oauth.issuer, "redirect"],
+            ).fetchone()["id"]
+            tokens = vault.for_connection(organisation.id, source_id, transaction)
+            transaction.execute(
+                "select private.complete_connection(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                [
+                    organisation.id, source_id, tokens.store_token(grant["access_token"], "access"),
+                    tokens.store_token(grant["refresh_token"], "refresh"), expiry(grant), [], str(grant["hub_id"]),
+                    None, HUBSPOT.mcp_url,
+                ],
+            )  # fmt: skip
+        return source_id
+
+    return connect
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ class Item:
 
     external_id: str
     payload: dict[str, Any]
+    updated_at: datetime | None = None  # by the provider's clock: what a watermark may be made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Document:
     client_keys: tuple[str, ...] = ()
     names_client: bool = False
     facts: tuple[Fact, ...] = ()
+    absorbed: tuple[str, ...] = ()  # ids of the stream that the provider merged into this one: gone, not deleted
 
 
 class Tools(Protocol):

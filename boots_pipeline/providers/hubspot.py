@@ -7,6 +7,7 @@ named by its survivor.
 """
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,14 +55,14 @@ class HubSpot(Provider):
         hub_id = _first(details, "hubId", "hub_id", "portalId")
         if hub_id is None:
             raise BadPage("HubSpot did not say which account this is.")
-        availability = _first(details, "objectAvailability", "availability", "object_types") or {}
+        availability = _first(details, "objectTypeAvailability", "objectAvailability", "availability") or {}
         closed = {
             stream: str(availability[key])
             for stream in self.streams
-            for key in (stream, _SINGULAR[stream])
-            if key in availability and availability[key] != "AVAILABLE"
+            for key in (stream, stream.upper(), _SINGULAR[stream])
+            if availability.get(key, "AVAILABLE") != "AVAILABLE"
         }
-        return Account(str(hub_id), _first(details, "hubName", "uiDomain"), unavailable=closed)
+        return Account(str(hub_id), unavailable=closed)
 
     async def pages(
         self, tools: Tools, stream: str, *, since: datetime | None, cursor: Any | None
@@ -94,7 +95,8 @@ class HubSpot(Provider):
         properties = payload.get("properties")
         if not isinstance(properties, dict):
             raise BadItem("its properties are not an object")
-        return _MAKERS[stream](_Record(str(payload["id"]), payload.get("url"), properties, _MODIFIED[stream]))
+        record = _Record(str(payload["id"]), payload.get("url"), properties, _MODIFIED[stream])
+        return replace(_MAKERS[stream](record), absorbed=tuple(record.several("hs_merged_object_ids")))
 
     def stable(self, stream: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
         properties = {k: v for k, v in payload["properties"].items() if k != _MODIFIED[stream]}
@@ -156,7 +158,7 @@ def _sort_out(results: list[Any], stream: str) -> tuple[list[Item], list[Rejecte
         elif not isinstance(record.get("properties"), dict):
             rejected.append(Rejected(str(identity), "its properties are not an object"))
         else:
-            items.append(Item(str(identity), record))
+            items.append(Item(str(identity), record, _time(record["properties"].get(_MODIFIED[stream]))))
     return items, rejected
 
 

@@ -1,0 +1,58 @@
+"""Provider pages gathered into batches: up to 1,000 items, 8 MB or 2 s, the first one page so that something shows at
+once.
+
+Memory is bounded by these numbers and not by the size of the source.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from boots_pipeline.errors import BadItem
+from boots_pipeline.ingestion.sanitise import Clean, clean
+from boots_pipeline.providers.base import Page, Rejected
+
+_ITEMS = 1_000
+_BYTES = 8_000_000
+_SECONDS = 2.0
+
+
+@dataclass
+class Batch:
+    """Items that are kept together, and where the listing goes on after them (None: it was read to its end)."""
+
+    items: list[Clean] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    cursor: Any | None = None
+    expected: int | None = None
+    newest: datetime | None = None
+    size: int = 0
+
+    def add(self, page: Page) -> None:
+        """Take a page in; what cannot be kept is set aside with the reason."""
+        self.rejected.extend(page.rejected)
+        for item in page.items:
+            try:
+                kept = clean(item.external_id, item.payload)
+            except BadItem as reason:
+                self.rejected.append(Rejected(item.external_id[:200], str(reason)))
+            else:
+                self.items.append(kept)
+                self.newest = max(filter(None, (self.newest, item.updated_at)), default=None)
+                self.size += len(kept.json)
+        self.cursor = page.cursor
+        self.expected = page.total if page.total is not None else self.expected
+
+
+async def gather(pages: AsyncIterator[Page], *, first_is_one_page: bool) -> AsyncIterator[Batch]:
+    """Batches of pages, in order. The last one has no cursor."""
+    batch, begun, full_at_once = Batch(), time.monotonic(), first_is_one_page
+    async for page in pages:
+        batch.add(page)
+        waited = time.monotonic() - begun
+        full = len(batch.items) >= _ITEMS or batch.size >= _BYTES or waited >= _SECONDS
+        if full or full_at_once or page.cursor is None:
+            yield batch
+            batch, begun, full_at_once = Batch(), time.monotonic(), False

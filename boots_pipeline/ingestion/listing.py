@@ -1,0 +1,139 @@
+"""What a listing that was read to its end allows: tombstones for what vanished, a watermark, and the count that
+proves it.
+
+Only a complete listing may delete, as no official MCP server has a feed of deletes. A guard refuses when a large
+share of what is known vanished at once, until a second complete listing says the same.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from boots_pipeline.ingestion.keep import tombstone
+from boots_pipeline.resources.database import Connection
+from boots_pipeline.resources.queue import Job
+
+_GUARD_SHARE = 0.2
+_GUARD_ITEMS = 10  # below this a share says nothing: three of five clients may well go in a week
+_SHORTFALL_RUNS = 3
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A stream that was read to its end. `complete`: everything was listed, not only what changed."""
+
+    stream: str
+    listed_from: datetime
+    newest: datetime | None  # the latest change that was seen, by the provider's clock
+    complete: bool
+    expected: int | None
+
+    @property
+    def watermark(self) -> datetime | None:
+        """From when on the next delta asks; None leaves it as it is, for there was nothing to see.
+
+        Never later than the listing began, nor than what was seen of the provider's clock, which may be behind ours.
+        """
+        return min(self.newest, self.listed_from) if self.newest else None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of it."""
+
+    removed: int = 0
+    vanished: int = 0  # deletions that the guard refused
+    shortfall: int = 0  # items that the provider counted and did not hand out
+
+
+def conclude(transaction: Connection, job: Job, listed: Listed) -> Verdict:
+    """Tombstone what a complete listing did not meet, and move the stream's watermark, in the caller's transaction."""
+    before = transaction.execute(
+        "select shortfall_runs, vanished from sync_streams where org_id = %s and source_id = %s and stream = %s",
+        [job.org_id, job.source_id, listed.stream],
+    ).fetchone()
+    seen = _count_seen(transaction, job, listed.stream)
+    # What was rejected was handed out all the same.
+    handed_out = seen + _count_quarantined(transaction, job, listed)
+    shortfall = max(0, (listed.expected or 0) - handed_out)
+    removed = vanished = 0
+    if listed.complete and not shortfall:
+        missing = _missing(transaction, job, listed.stream)
+        confirmed = bool(before and before["vanished"])
+        if not confirmed and len(missing) > _GUARD_ITEMS and len(missing) > _GUARD_SHARE * (seen + len(missing)):
+            vanished = len(missing)
+        else:
+            removed = tombstone(transaction, job, listed.stream, missing)
+        _forget_quarantined(transaction, job, listed)
+    runs = before["shortfall_runs"] + 1 if before and shortfall else int(bool(shortfall))
+    _move_watermark(transaction, job, listed, shortfall, runs, vanished)
+    return Verdict(removed, vanished, shortfall)
+
+
+def _count_seen(transaction: Connection, job: Job, stream: str) -> int:
+    row = transaction.execute(
+        "select count(*) as n from ingestion_seen where org_id = %s and job_id = %s and stream = %s",
+        [job.org_id, job.id, stream],
+    ).fetchone()
+    return int(row["n"]) if row else 0
+
+
+def _count_quarantined(transaction: Connection, job: Job, listed: Listed) -> int:
+    # Those that were met but not kept are in both tables; those without an id only in this one.
+    row = transaction.execute(
+        """select count(*) as n from quarantined_items q
+            where org_id = %s and source_id = %s and stream = %s and last_seen_at >= %s
+              and not exists (select 1 from ingestion_seen s where s.org_id = q.org_id and s.job_id = %s
+                                 and s.stream = q.stream and s.external_id = q.external_id)""",
+        [job.org_id, job.source_id, listed.stream, listed.listed_from, job.id],
+    ).fetchone()
+    return int(row["n"]) if row else 0
+
+
+def _missing(transaction: Connection, job: Job, stream: str) -> list[str]:
+    rows = transaction.execute(
+        """select d.external_id from source_documents d
+            where d.org_id = %s and d.source_id = %s and d.document_type = %s and d.deleted_at is null
+              and not exists (select 1 from ingestion_seen s where s.org_id = d.org_id and s.job_id = %s
+                                 and s.stream = d.document_type and s.external_id = d.external_id)
+              and not exists (select 1 from quarantined_items q where q.org_id = d.org_id and q.source_id = d.source_id
+                                 and q.stream = d.document_type and q.external_id = d.external_id)""",
+        [job.org_id, job.source_id, stream, job.id],
+    ).fetchall()
+    return [row["external_id"] for row in rows]
+
+
+def _forget_quarantined(transaction: Connection, job: Job, listed: Listed) -> None:
+    transaction.execute(
+        """delete from quarantined_items
+            where org_id = %s and source_id = %s and stream = %s and last_seen_at < %s""",
+        [job.org_id, job.source_id, listed.stream, listed.listed_from],
+    )
+
+
+def _move_watermark(
+    transaction: Connection, job: Job, listed: Listed, shortfall: int, runs: int, vanished: int
+) -> None:
+    """A shortfall holds the watermark for three runs; then it goes on, with the shortfall on record."""
+    moves = not shortfall or runs > _SHORTFALL_RUNS
+    transaction.execute(
+        """insert into sync_streams as s (org_id, source_id, stream, watermark, listed_at, shortfall, shortfall_runs,
+                                          vanished)
+           values (%(org)s, %(source)s, %(stream)s, coalesce(%(watermark)s, '-infinity'), %(listed_at)s, %(shortfall)s,
+                   %(runs)s, %(vanished)s)
+           on conflict (org_id, source_id, stream) do update
+           set watermark = greatest(s.watermark, excluded.watermark),
+               listed_at = coalesce(excluded.listed_at, s.listed_at), shortfall = excluded.shortfall,
+               shortfall_runs = excluded.shortfall_runs,
+               vanished = case when %(complete)s then excluded.vanished else s.vanished end""",
+        {
+            "org": job.org_id,
+            "source": job.source_id,
+            "stream": listed.stream,
+            "watermark": listed.watermark if moves else None,
+            "listed_at": listed.listed_from if listed.complete else None,
+            "shortfall": shortfall,
+            "runs": 0 if moves else runs,
+            "vanished": vanished,
+            "complete": listed.complete,
+        },
+    )

@@ -1,0 +1,304 @@
+"""One sync from its claim to its end: pull → sanitise → normalise → embed → keep + checkpoint → conclude → finish.
+
+The pull runs ahead of the writer by two batches at most. Whatever dies, and when, at most one batch is done again:
+its checkpoint is written with it, under a fence that only the holder of the lease passes.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from boots_pipeline.errors import (
+    BadItem,
+    BadPage,
+    BootsError,
+    Forbidden,
+    InfraError,
+    LeaseLost,
+    NeedsReauth,
+    RateLimited,
+    Transient,
+)
+from boots_pipeline.ingestion.batches import Batch, gather
+from boots_pipeline.ingestion.keep import Keeper, Kept, organisation_model
+from boots_pipeline.ingestion.lease import Lease
+from boots_pipeline.ingestion.listing import Listed, Verdict, conclude
+from boots_pipeline.providers.base import Account, Page, Provider, Tools
+from boots_pipeline.resources.database import Connection, Database
+from boots_pipeline.resources.embedder import Embedder
+from boots_pipeline.resources.mcp_gateway import McpGateway
+from boots_pipeline.resources.queue import Job, SyncQueue
+
+_OVERLAP = timedelta(minutes=5)  # HubSpot's search index lags; what comes twice is unchanged and costs a hash
+_AHEAD = 2  # batches pulled before the first of them is written
+_ATTEMPTS = 5
+_QUARANTINE_RETRIES = 50
+_log = logging.getLogger(__name__)
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Outcome:
+    """How a sync ended, in words and numbers. `status` is the job's, `queued` when it was given back."""
+
+    status: str
+    kind: str = "delta"
+    error_class: str | None = None
+    message: str | None = None
+    kept: Kept = field(default_factory=Kept)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+
+
+class SyncEngine:
+    """Runs claimed syncs. Holds no state of its own between them."""
+
+    def __init__(self, database: Database, queue: SyncQueue, gateway: McpGateway, embedder: Embedder) -> None:
+        self.queue = queue
+        self._database = database
+        self._gateway = gateway
+        self._embedder = embedder
+
+    async def run(self, job: Job, provider: Provider, report: Progress = _log.info) -> Outcome:
+        """Sync one connection. Every failure that is not ours comes back as an outcome; `bug` and `infra` raise."""
+        outcome = Outcome("running", job.kind)
+        with Lease(self.queue, job) as lease:
+            try:
+                await self._sync(job, provider, lease, outcome, report)
+                self._finish(job, outcome)
+            except LeaseLost as lost:
+                outcome.status, outcome.error_class, outcome.message = "cancelled", "cancelled", str(lost)
+            except InfraError:
+                raise  # the lease runs out by itself and the job is claimed again; the database may be what failed
+            except BootsError as error:
+                self._settle(job, error, outcome)
+            except Exception:
+                self._fail(job, "bug", "An error of ours stopped the sync; the Dagster run has the details.", outcome)
+                raise
+            except BaseException:
+                # A stop (deploy, Ctrl-C, a cancelled run): the next worker goes on from the checkpoint at once.
+                self.queue.release(job, timedelta(0), burns_attempt=False, error_class=None, message=None)
+                raise
+        return outcome
+
+    async def _sync(self, job: Job, provider: Provider, lease: Lease, outcome: Outcome, report: Progress) -> None:
+        account_known = await asyncio.to_thread(self._prepare, job)
+        async with self._gateway.session(job.org_id, job.source_id, provider) as tools:
+            account = await provider.identify(tools)
+            if account_known is not None and account.id != account_known:
+                raise NeedsReauth(f"The grant now opens another {provider.title} account. Connect again.")
+            for stream in provider.streams:
+                if stream in account.unavailable:
+                    report(f"{stream}: not available with this grant ({account.unavailable[stream]})")
+                    continue
+                await self._sync_stream(_Stream(self, job, provider, tools, stream, lease, outcome, report))
+        _conclude_outcome(outcome, provider, account)
+
+    def _prepare(self, job: Job) -> str | None:
+        with self._database.organisation(job.org_id) as transaction:
+            organisation_model(transaction, job.org_id, self._embedder.model)
+            row = transaction.execute(
+                "select external_account_id from connected_sources where org_id = %s and id = %s",
+                [job.org_id, job.source_id],
+            ).fetchone()
+        return row["external_account_id"] if row else None
+
+    async def _sync_stream(self, run: "_Stream") -> None:
+        checkpoint: dict[str, Any] | None = run.job.checkpoint.get(run.stream)
+        if checkpoint and checkpoint["done"]:
+            return
+        if checkpoint is None:
+            checkpoint = await asyncio.to_thread(self._begin_stream, run)
+        since = datetime.fromisoformat(checkpoint["since"]) if checkpoint["since"] else None
+        keeper = Keeper(self._database, self._embedder, run.provider, run.job, run.stream)
+        if since is not None:
+            await self._retry_quarantined(run, keeper, checkpoint)
+        checkpoint = await self._pull_and_keep(run, keeper, checkpoint, since)
+        newest = datetime.fromisoformat(checkpoint["newest"]) if checkpoint["newest"] else None
+        listed = Listed(
+            run.stream, datetime.fromisoformat(checkpoint["listed_from"]), newest, since is None, checkpoint["expected"]
+        )
+        run.outcome.verdicts[run.stream] = await asyncio.to_thread(self._conclude_stream, run, listed, checkpoint)
+
+    def _begin_stream(self, run: "_Stream") -> dict[str, Any]:
+        """Where this stream starts, fixed before its listing does, by the database's clock, and kept across crashes."""
+        with self._database.organisation(run.job.org_id) as transaction:
+            row = transaction.execute(
+                """select clock_timestamp() as now,
+                          (select nullif(watermark, '-infinity') from sync_streams
+                            where org_id = %s and source_id = %s and stream = %s) as watermark""",
+                [run.job.org_id, run.job.source_id, run.stream],
+            ).fetchone()
+            assert row is not None
+            since = row["watermark"] - _OVERLAP if run.job.kind == "delta" and row["watermark"] else None
+            checkpoint = {
+                "done": False, "cursor": None, "expected": None, "newest": None, "listed_from": row["now"].isoformat(),
+                "since": since.isoformat() if since else None,
+            }  # fmt: skip
+            _save_checkpoint(transaction, run.job, run.stream, checkpoint)
+        return checkpoint
+
+    async def _pull_and_keep(
+        self, run: "_Stream", keeper: Keeper, checkpoint: dict[str, Any], since: datetime | None
+    ) -> dict[str, Any]:
+        """Pull ahead while batches are written. Returns the checkpoint after the last."""
+        ahead: asyncio.Queue[Batch | None] = asyncio.Queue(maxsize=_AHEAD)
+
+        async def pull() -> None:
+            pages = _counted(run.provider.pages(run.tools, run.stream, since=since, cursor=checkpoint["cursor"]))
+            async for batch in gather(pages, first_is_one_page=checkpoint["cursor"] is None):
+                run.lease.check()
+                await ahead.put(batch)
+            await ahead.put(None)
+
+        async with _one_error(), asyncio.TaskGroup() as tasks:
+            tasks.create_task(pull())
+            while (batch := await ahead.get()) is not None:
+                run.lease.check()
+                checkpoint = {**checkpoint, "cursor": batch.cursor}
+                if batch.expected is not None:
+                    checkpoint["expected"] = batch.expected
+                if batch.newest is not None:
+                    checkpoint["newest"] = max(checkpoint["newest"] or "", batch.newest.isoformat())
+                kept = await asyncio.to_thread(keeper.keep, batch, checkpoint)
+                _add(run.outcome.kept, kept)
+                run.report(f"{run.stream}: {_described(run.outcome.kept)}")
+        return checkpoint
+
+    async def _retry_quarantined(self, run: "_Stream", keeper: Keeper, checkpoint: dict[str, Any]) -> None:
+        """Items that could not be kept last time, asked for by id: a delta would never meet them again."""
+        again = await asyncio.to_thread(self._quarantined, run)
+        batch = Batch()
+        for external_id in again:
+            try:
+                item = await run.provider.read(run.tools, run.stream, external_id)
+            except (BadItem, BadPage, Forbidden, ValueError):
+                continue
+            if item is not None:
+                batch.add(Page([item], [], None))
+        if batch.items:
+            _add(run.outcome.kept, await asyncio.to_thread(keeper.keep, batch, checkpoint, counts_seen=False))
+
+    def _quarantined(self, run: "_Stream") -> list[str]:
+        with self._database.organisation(run.job.org_id) as transaction:
+            rows = transaction.execute(
+                """select external_id from quarantined_items
+                    where org_id = %s and source_id = %s and stream = %s and attempts < 10
+                    order by last_seen_at limit %s""",
+                [run.job.org_id, run.job.source_id, run.stream, _QUARANTINE_RETRIES],
+            ).fetchall()
+        return [row["external_id"] for row in rows]
+
+    def _conclude_stream(self, run: "_Stream", listed: Listed, checkpoint: dict[str, Any]) -> Verdict:
+        with self._database.organisation(run.job.org_id) as transaction:
+            _save_checkpoint(transaction, run.job, run.stream, {**checkpoint, "done": True})
+            verdict = conclude(transaction, run.job, listed)
+        run.outcome.kept.removed += verdict.removed
+        return verdict
+
+    def _finish(self, job: Job, outcome: Outcome) -> None:
+        with self._database.organisation(job.org_id) as transaction:
+            transaction.execute("delete from ingestion_seen where org_id = %s and job_id = %s", [job.org_id, job.id])
+            if not self.queue.finish(transaction, job, outcome.status, outcome.error_class, outcome.message):
+                raise LeaseLost("Another worker has taken this sync, or it was cancelled.")
+
+    def _settle(self, job: Job, error: BootsError, outcome: Outcome) -> None:
+        """The class of an error decides whether the job goes back to the queue or ends."""
+        waits = {
+            RateLimited: (timedelta(seconds=getattr(error, "retry_after", 0)), False),
+            Transient: (timedelta(minutes=min(60, 2**job.attempt)), True),
+            BadPage: (timedelta(minutes=min(60, 2**job.attempt)), True),
+        }
+        wait = waits.get(type(error))
+        if wait is None or (wait[1] and job.attempt >= _ATTEMPTS):
+            self._fail(job, error.error_class, str(error), outcome)
+            return
+        delay, burns = wait
+        message = f"{error} Trying again in {_minutes(delay)}."
+        self.queue.release(job, delay, burns_attempt=burns, error_class=error.error_class, message=message)
+        outcome.status, outcome.error_class, outcome.message = "queued", error.error_class, message
+
+    def _fail(self, job: Job, error_class: str, message: str, outcome: Outcome) -> None:
+        outcome.status, outcome.error_class, outcome.message = "failed", error_class, message
+        self._finish(job, outcome)
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """A stream being synced, with all that its steps need."""
+
+    engine: SyncEngine
+    job: Job
+    provider: Provider
+    tools: Tools
+    stream: str
+    lease: Lease
+    outcome: Outcome
+    report: Progress
+
+
+@asynccontextmanager
+async def _one_error() -> AsyncIterator[None]:
+    """A task group's errors as the one that came first: the others are its cancellations."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
+
+
+async def _counted(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
+    """Pages, until a cursor comes again: a listing that goes in circles never ends, and never says so."""
+    met: set[str] = set()
+    async for page in pages:
+        position = repr(page.cursor)
+        if page.cursor is not None and position in met:
+            raise BadPage("The provider's listing goes in circles.")
+        met.add(position)
+        yield page
+
+
+def _save_checkpoint(transaction: Connection, job: Job, stream: str, checkpoint: dict[str, Any]) -> None:
+    saved = transaction.execute(
+        """update ingestion_jobs set checkpoint = checkpoint || %s, stage = %s
+            where org_id = %s and id = %s and lease_token = %s""",
+        [Jsonb({stream: checkpoint}), stream, job.org_id, job.id, job.lease_token],
+    )
+    if saved.rowcount != 1:
+        raise LeaseLost("Another worker has taken this sync, or it was cancelled.")
+
+
+def _conclude_outcome(outcome: Outcome, provider: Provider, account: Account) -> None:
+    """Completed, or partial with everything that is missing in one sentence each."""
+    missing = [f"{stream} are not available with this grant ({why})" for stream, why in account.unavailable.items()]
+    for stream, verdict in outcome.verdicts.items():
+        if verdict.shortfall:
+            missing.append(f"{provider.title} counted {verdict.shortfall} more {stream} than it handed out")
+        if verdict.vanished:
+            missing.append(
+                f"{verdict.vanished} {stream} vanished at once; they are kept until the next full listing confirms it"
+            )
+    if outcome.kept.quarantined:
+        missing.append(f"{outcome.kept.quarantined} items could not be kept")
+    outcome.status = "partial" if missing else "completed"
+    outcome.error_class = "bad_item" if missing else None
+    outcome.message = "; ".join(missing).capitalize() + "." if missing else None
+
+
+def _add(total: Kept, more: Kept) -> None:
+    for name in Kept.__dataclass_fields__:
+        setattr(total, name, getattr(total, name) + getattr(more, name))
+
+
+def _described(kept: Kept) -> str:
+    return f"{kept.seen} seen, {kept.added} new, {kept.changed} changed, {kept.embedded} embedded"
+
+
+def _minutes(delay: timedelta) -> str:
+    seconds = int(delay.total_seconds())
+    return f"{seconds} s" if seconds < 90 else f"{round(seconds / 60)} min"

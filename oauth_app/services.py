@@ -1,0 +1,69 @@
+"""What the pages borrow, opened once: settings, database and vault; and what this process refuses to start without."""
+
+from dataclasses import dataclass
+
+import psycopg
+from flask import current_app
+
+from boots_pipeline.errors import ConfigError, InfraError
+from boots_pipeline.resources.database import Database
+from boots_pipeline.resources.vault import EnvelopeVault, KeyRing
+from boots_pipeline.settings import Settings
+
+_SECRET_KEY_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Services:
+    """One process's belongings."""
+
+    settings: Settings
+    database: Database
+    vault: EnvelopeVault
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.database.close()
+
+
+def services() -> Services:
+    """Those of the app that is answering."""
+    found: Services = current_app.extensions["boots"]
+    return found
+
+
+def open_services(settings: Settings) -> Services:
+    """Open them, or raise ConfigError with what to set."""
+    if settings.boots_env == "production":
+        raise ConfigError(
+            "BOOTS_ENV is production, where the development sign-in is refused, and there is no other sign-in yet."
+        )
+    vault = EnvelopeVault(KeyRing.from_settings(settings))
+    if len(settings.required("secret_key").encode()) < _SECRET_KEY_BYTES:
+        raise ConfigError(f"SECRET_KEY must be at least {_SECRET_KEY_BYTES} bytes: it signs the sessions.")
+    url = settings.required("web_database_url")
+    _refuse_unbounded_role(url)
+    opened = Services(settings, Database(url, application="boots-web"), vault)
+    try:
+        with opened.database.connection() as connection:
+            vault.check_keys(connection)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _refuse_unbounded_role(url: str) -> None:
+    # The pool refuses as well, but only after its time is up, and with the reason in a log.
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            row = connection.execute(
+                "select rolsuper or rolbypassrls from pg_roles where rolname = current_user"
+            ).fetchone()
+    except psycopg.OperationalError:
+        raise InfraError("The database at WEB_DATABASE_URL does not answer. `boots up` starts a local one.") from None
+    if row is None or row[0]:
+        raise ConfigError(
+            "WEB_DATABASE_URL connects as a superuser or with BYPASSRLS, where row level security does not hold. "
+            "Use the role boots_web."
+        )

@@ -1,0 +1,1 @@
+"""Tests of the pages, against the real database and the real sandbox."""
