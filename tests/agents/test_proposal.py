@@ -14,6 +14,8 @@ from boots_pipeline.agents.stages import Research, ReviewedDraft
 from boots_pipeline.agents.strategist import plan
 from boots_pipeline.agents.writer import write
 from boots_pipeline.errors import BadItem, LeaseLost, Transient
+from boots_pipeline.knowledge.passages import text_hash
+from boots_pipeline.providers.base import Document
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.embedder import WordllamaEmbedder
 from tests.agents.conftest import Live
@@ -40,7 +42,7 @@ def put_down(database: Database, job: ClaimedProposal, found: Research, draft: R
 
 
 def test_research_finds_the_client_and_reads_its_open_deal_live(
-    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live
+    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live, owner: psycopg.Connection
 ) -> None:
     found = research(database, embedder, live, known.org_id, ask(known.org_id, BRIEF))
 
@@ -58,7 +60,9 @@ def test_research_finds_the_client_and_reads_its_open_deal_live(
     assert [piece.id for piece in found.knowledge] == [f"K{n}" for n in range(1, 6)]
     stair = next(piece for piece in found.knowledge if piece.title == "Oak stair")
     assert stair.live
-    assert stair.content_hash is not None
+    kept = owner.execute("select content_hash from source_documents where title = 'Oak stair'").fetchone()
+    assert kept is not None
+    assert stair.content_hash == kept["content_hash"].hex()
     assert all(0 <= piece.relevance <= 1 for piece in found.knowledge)
     assert Research.model_validate_json(found.model_dump_json()) == found
 
@@ -81,7 +85,9 @@ def test_a_deal_that_moved_on_is_told_as_it_is_now(
     found = research(database, embedder, live, known.org_id, ask(known.org_id, BRIEF))
     stair = next(piece for piece in found.knowledge if piece.title == "Oak stair")
     assert "GBP 14000.00" in stair.text
-    assert stair.content_hash is None
+    moved = live.answers["5"]
+    assert isinstance(moved, Document)
+    assert stair.content_hash == text_hash(moved.title, moved.content).hex()
     assert "14000.00" in written(found).model_dump_json()
     assert "12500.00" not in written(found).model_dump_json()
 
