@@ -52,7 +52,7 @@ def known(
 ) -> Library:
     library = Library(owner, organisation.id)
     hotel = company(1, "Bay View Hotel", "domain:bay.example", facts=HOTEL)
-    prose = "The owners care about rooms that stay quiet above a busy bar. They renovate in winter."
+    prose = "The owners care about rooms that stay quiet above a busy bar. They renovate in winter. They decide in May."
     library.keep("hubspot", "companies", "1", Document(**{**_fields(hotel), "content": f"{hotel.content}\n\n{prose}"}))
     library.keep("hubspot", "companies", "2", company(2, "Cliff School", "domain:cliff.example"))
     stair = deal("Oak stair", 1, "GBP 12500.00", "contractsent", day=2, prose="A stair of oak for the wedding barn.")

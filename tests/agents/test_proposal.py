@@ -138,6 +138,8 @@ def test_a_proposal_is_written_with_what_informed_it(
     assert "no language model was used" in proposal["sections"][0]["body"]
     assert "Bay View Hotel works in HOSPITALITY" not in proposal["sections"][0]["body"]
     assert "Bay View Hotel works in hospitality and is based in Whitby, England." in proposal["sections"][0]["body"]
+    assert "They renovate in winter." in proposal["sections"][0]["body"]
+    assert "They decide in May." in proposal["sections"][1]["body"]
     assert "Jane Doe, Owner, jane@bay.example" in proposal["sections"][4]["body"]
     rows = owner.execute("select * from source_attribution order by section, evidence_quote").fetchall()
     assert len(rows) == count > 6
