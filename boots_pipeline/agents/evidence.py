@@ -11,7 +11,26 @@ _WORD = r"[^\W\d_][\w&'.-]*"
 _CAPITAL = rf"(?=[A-ZÀ-ÖØ-ÞĀ-Ž]){_WORD}"
 _NAME = re.compile(rf"{_CAPITAL}(?:\s+(?:(?:of|and|the|de|van|von|&)\s+)?{_CAPITAL})+")
 _LINK = re.compile(r"https?://[^\s)>\]]+|www\.[^\s)>\]]+|!\[[^\]]*\]\([^)]*\)|<[a-zA-Z/][^>]*>", re.IGNORECASE)
-_MONTHS = "january february march april may june july august september october november december".split(" ")
+_MONTHS = (
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+)
+# They begin a sentence, and no name.
+_OPENERS = frozenset({
+    "a", "an", "and", "as", "at", "but", "by", "confirm", "for", "from", "if", "in", "it", "its", "no", "of",
+    "on", "or", "our", "since", "so", "that", "the", "their", "then", "these", "this", "to", "we", "what",
+    "when", "while", "with", "you", "your"
+})  # fmt: skip
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-"})
 
 
@@ -48,12 +67,6 @@ def names(text: str) -> list[str]:
 def links(text: str) -> list[str]:
     """Addresses, images and HTML: what could carry something away when it is shown."""
     return _LINK.findall(text)
-
-
-_OPENERS = frozenset(
-    "a an and as at but by confirm for from if in it its no of on or our since so that the their then these this to "
-    "we what when while with you your".split(" ")
-)
 
 
 def _numbers(support: str) -> set[str]:

@@ -48,11 +48,15 @@ def claim_proposal(database: Database, worker: str) -> ClaimedProposal | None:
 
 
 def finish_job(connection: Connection, org_id: UUID, job_id: UUID, worker: str) -> None:
-    """End the job in the transaction that writes its result. Raises LeaseLost when it is no longer this worker's."""
+    """End the job in the transaction that writes its result; again, when it was us who ended it.
+
+    Raises LeaseLost when it is no longer this worker's.
+    """
     ended = connection.execute(
         """update public.jobs
-              set status = 'completed', finished_at = clock_timestamp(), lease_until = null, error = null
-            where org_id = %s and id = %s and status = 'running' and locked_by = %s""",
+              set status = 'completed', finished_at = coalesce(finished_at, clock_timestamp()), lease_until = null,
+                  error = null
+            where org_id = %s and id = %s and status in ('running', 'completed') and locked_by = %s""",
         [org_id, job_id, worker],
     )
     if ended.rowcount != 1:

@@ -11,6 +11,9 @@ from boots_pipeline.knowledge.summary import is_closed, readable
 
 _LINE = re.compile(r"^([a-z][a-z ]{1,40}): (\S.*)$")
 _LONGEST_EXCERPT = 400
+# A record tells first who the client is, then what it cares about and plans: sentences of each.
+_WHO_THEY_ARE = 2
+_WHAT_MATTERS = 4
 
 
 def write_offline(research: Research, strategy: Strategy, told: str) -> Draft:
@@ -44,13 +47,18 @@ def _understanding(research: Research, pieces: Sequence[Knowledge]) -> Iterator[
         if sentence:
             quotes = [stated[part][1] for part in ("industry", "city", "country") if part in stated]
             yield Claim(text=f"{sentence}.", citations=_cite(piece, *quotes))
-        if excerpt := _excerpt(piece, research):
-            yield Claim(text=f"What we have noted about you: {_quoted(excerpt)}", citations=_cite(piece, excerpt))
+        if noted := _prose(piece)[:_WHO_THEY_ARE]:
+            yield Claim(
+                text=f"What we have noted about you: {_quoted(' '.join(noted))}", citations=_cite(piece, *noted)
+            )
 
 
 def _need(research: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim]:
     yield _own(f"You asked us: {_quoted(' '.join(research.brief.split()))}")
-    yield from _from_documents(research, pieces)
+    for piece in pieces:
+        if piece.kind == "client" and (noted := _prose(piece)[_WHO_THEY_ARE : _WHO_THEY_ARE + _WHAT_MATTERS]):
+            yield Claim(text=f"What we know matters to you: {_quoted(' '.join(noted))}", citations=_cite(piece, *noted))
+    yield from _from_documents(research, [piece for piece in pieces if piece.kind != "client"])
 
 
 def _approach(research: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim]:
@@ -66,7 +74,7 @@ def _approach(research: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim
 def _history(research: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim]:
     for piece in pieces:
         for deal, line in _stated(piece, "deal"):
-            state = "Done or decided" if is_closed(deal) else "Open between us"
+            state = "Earlier between us" if is_closed(deal) else "Open between us"
             checked = " We read this from your record while writing." if piece.live else ""
             yield Claim(text=f"{state}: {deal}.{checked}", citations=_cite(piece, line))
         prose = _prose(piece)

@@ -13,6 +13,7 @@ from boots_pipeline.agents.client_meant import Candidate, Meant, client_meant
 from boots_pipeline.agents.gathering import Scene, Shelf, read_scene, read_shelf
 from boots_pipeline.agents.stages import Client, Knowledge, Research
 from boots_pipeline.errors import BootsError
+from boots_pipeline.knowledge.passages import text_hash
 from boots_pipeline.knowledge.search import DocumentHit, search_knowledge
 from boots_pipeline.knowledge.summary import is_closed
 from boots_pipeline.providers.base import Document
@@ -133,15 +134,13 @@ def _refreshed(piece: _Piece, answers: dict[UUID, Document | None]) -> _Piece:
     now = replace(
         stored, title=answer.title, content=answer.content, facts=answer.facts, as_of=answer.source_updated_at
     )
-    # A text that differs from the one kept has no hash yet: the next sync will keep it, and give it one.
-    same = (now.title, now.content) == (stored.title, stored.content)
     return replace(
         piece,
         shelf=now,
         text=now.text[:_LONGEST_TEXT],
         passage=0,
         live=True,
-        content_hash=stored.content_hash if same else None,
+        content_hash=text_hash(now.title, now.content),  # as the next sync will keep it
     )
 
 

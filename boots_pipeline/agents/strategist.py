@@ -44,7 +44,7 @@ def standard_plan(research: Research) -> Strategy:
     people = kinds["person"][:_MOST_PEOPLE]
     planned = [
         ("Our understanding of you", "who the client is, in its own words", kinds["client"], True),
-        ("What you need", "the brief, and what is known that bears on it", documents, True),
+        ("What you need", "the brief, and what is known that bears on it", [*kinds["client"], *documents], True),
         ("Our approach", "how the organisation would go about it", own, True),
         ("Where we stand together", "open work and history", deals, bool(deals)),
         ("The people involved", "whom to talk to", people, bool(people)),

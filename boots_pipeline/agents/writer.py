@@ -4,15 +4,16 @@ from pydantic import BaseModel
 
 from boots_pipeline.agents.offline_writer import write_offline
 from boots_pipeline.agents.stages import Draft, DraftSection, Research, Strategy
+from boots_pipeline.agents.strategist import standard_plan
 from boots_pipeline.agents.untrusted import Fence
 from boots_pipeline.errors import BadItem
 from boots_pipeline.resources.language_model import LanguageModel
 
-_SYSTEM = """You write business proposals in plain, warm, precise English, addressed to the client. Write every section of
-the plan as claims: a claim is one paragraph or one point. For each claim cite the knowledge that it rests on: its id and
-a quote, copied exactly, of the words that support it. Every number, date and name of a claim must stand in its quotes, in
-the brief or in the client's name. A claim that only says what we propose to do needs no citation, and then states no
-fact. Invent nothing; leave out what is not known. No links, no images, no HTML."""
+_SYSTEM = """You write business proposals in plain, warm, precise English, addressed to the client. Write every section
+of the plan as claims: a claim is one paragraph or one point. For each claim cite the knowledge that it rests on: its id
+and a quote, copied exactly, of the words that support it. Every number, date and name of a claim must stand in its
+quotes, in the brief or in the client's name. A claim that only says what we propose to do needs no citation, and then
+states no fact. Invent nothing; leave out what is not known. No links, no images, no HTML."""
 
 
 class _Written(BaseModel):
@@ -44,5 +45,5 @@ def write(model: LanguageModel | None, research: Research, strategy: Strategy) -
         written = model.complete(f"{_SYSTEM}\n{fence.rule}", user, _Written)
     except BadItem:
         told = "The language model gave no usable answer; written offline from retrieved facts."
-        return write_offline(research, strategy, told)
+        return write_offline(research, standard_plan(research), told)
     return Draft(sections=written.sections, written_by=model.name)

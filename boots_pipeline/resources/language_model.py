@@ -36,6 +36,10 @@ class OpenAILanguageModel:
         self._client = openai.OpenAI(api_key=api_key, base_url=base_url, timeout=120, max_retries=2)
         self.name = name
 
+    def close(self) -> None:
+        """Close its connections to the server."""
+        self._client.close()
+
     def complete(self, system: str, user: str, schema: type[Answer]) -> Answer:
         """Ask until the answer has the shape, twice at most."""
         for _ in range(self._attempts):
