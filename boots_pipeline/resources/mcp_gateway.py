@@ -57,8 +57,12 @@ class McpGateway:
     async def session(self, org_id: UUID, source_id: UUID, provider: Provider) -> AsyncIterator[Tools]:
         """The tools of one connection. One call at a time. Raises the classes of `boots_pipeline.errors`."""
         token = partial(self._tokens.access_token, org_id, source_id, provider)
-        async with _Session(provider, token) as session:
+        session = _Session(provider, token)
+        try:
+            await session.open()
             yield session
+        finally:
+            await session.close()
 
     def read_document(
         self, org_id: UUID, source_id: UUID, provider: Provider, stream: str, external_id: str
@@ -147,11 +151,10 @@ class _Session:
         self._client: Client | None = None
         self._schemas: Mapping[str, Mapping[str, Any]] = {}
 
-    async def __aenter__(self) -> "_Session":
+    async def open(self) -> None:
         await self._retrying(self._connect)
-        return self
 
-    async def __aexit__(self, *exception: object) -> None:
+    async def close(self) -> None:
         await self._disconnect()
         await self._transport.aclose()
 
@@ -221,11 +224,11 @@ class _Session:
 
     @asynccontextmanager
     async def _sorted_errors(self) -> AsyncIterator[None]:
-        """Every way in which the SDK and HTTP fail, as a class of ours. The connection is opened anew for the next call."""
+        """Every way in which the SDK and HTTP fail, as a class of ours. The next call opens the connection anew."""
         self._transport.failure = None
         try:
             yield
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 raised again, in our words
             sorted_out = self._classify(error)
             await self._disconnect()
             raise sorted_out from None
