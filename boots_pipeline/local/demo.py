@@ -4,6 +4,7 @@ Every step checks what it says; a step that did not happen raises, and the comma
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -233,3 +234,10 @@ class Demo:
             yield database
         finally:
             database.close()
+
+
+def _sources(informed_by: list[dict[str, Any]]) -> Iterator[str]:
+    """A line a source, however many quotes of it were used."""
+    quotes = Counter((each["title"], each["provider"], each["relevance"]) for each in informed_by)
+    for (title, provider, relevance), number in quotes.items():
+        yield f"- *{title}*, {provider}, relevance {relevance:.2f}" + (f", {number} quotes" if number > 1 else "")

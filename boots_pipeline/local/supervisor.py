@@ -77,7 +77,7 @@ def everything(settings: Settings, report: Report, *, sandbox_size: str = "demo"
             vault_key_file=str(_private_file(home / "vault.key", _vault_key)),
         )
         environment = _environment(settings, local, home)
-        with running(_programs(settings, local, sandbox_size), environment, home, report):
+        with running(_programs(settings, local, sandbox_size, home), environment, home, report):
             state = home / "supervisor.json"
             state.write_text(json.dumps(asdict(local)))
             try:
@@ -86,13 +86,15 @@ def everything(settings: Settings, report: Report, *, sandbox_size: str = "demo"
                 state.unlink(missing_ok=True)
 
 
-def _programs(settings: Settings, local: Local, sandbox_size: str) -> list[list[Program]]:
+def _programs(settings: Settings, local: Local, sandbox_size: str, home: Path) -> list[list[Program]]:
     """What runs, in the order in which it needs each other: Dagster's UI and daemon load from the code server."""
     python = sys.executable
     workspace = str(CHECKOUT / "workspace.yaml")
+    state = home / "sandbox"
+    state.mkdir(exist_ok=True)
     sandbox = Program(
         "sandbox",
-        [python, "-m", "sandbox", "--port", str(settings.sandbox_port), "--size", sandbox_size],
+        [python, "-m", "sandbox", "--port", str(settings.sandbox_port), "--size", sandbox_size, "--state", str(state)],
         settings.sandbox_port,
         "SANDBOX_PORT",
         f"{local.sandbox}/_control/health",
