@@ -132,6 +132,19 @@ def test_identity_outlives_the_evidence() -> None:
     assert clients_of(later) == [{"h1", "q9"}]
 
 
+def test_what_was_claimed_through_a_merged_record_is_claimed_again() -> None:
+    one, other = uuid5(ORG, "one"), uuid5(ORG, "other")
+    world = [
+        source(company(1, "Acme", "domain:a.example", provider="acme", kind="firm"), "a1", "acme"),
+        firm(9, "Bay Hotel", "domain:a.example", merged=(7,)),
+        customer(1, "JD"),
+    ]
+    known = {"acme.firm:1": one, "hubspot.company:7": other, "quickbooks.customer:1": other}
+    first = identify(ORG, world, known)
+    assert clients_of(first) == [{"a1", "h9", "q1"}]
+    assert clients_of(identify(ORG, world, {**known, **first.new_keys})) == [{"a1", "h9", "q1"}]
+
+
 def test_documents_point_by_strong_key_then_by_address_then_by_domain() -> None:
     bay, moor = firm(1, "Bay Hotel", "domain:bay.example"), firm(2, "Moor Inn", "domain:moor.example")
     world = [

@@ -90,6 +90,17 @@ def test_only_the_missing_passages_are_made_when_the_engine_embedded_the_opening
     assert owner.execute("select embedding::text from source_documents").fetchone() == opening
 
 
+def test_a_wrong_count_of_passages_is_set_right_and_costs_no_vector(
+    database: Database, embedder: WordllamaEmbedder, library: Library, owner: psycopg.Connection
+) -> None:
+    library.keep(*note(1))
+    embed_pending(database, embedder, library.org_id)
+    before = owner.execute("select embedding::text, passage_count from source_documents").fetchone()
+    owner.execute("update source_documents set passage_count = 9")
+    embed_pending(database, embedder, library.org_id)
+    assert owner.execute("select embedding::text, passage_count from source_documents").fetchone() == before
+
+
 def test_a_text_that_changes_meanwhile_gets_no_stale_vector(
     database: Database, embedder: WordllamaEmbedder, library: Library, owner: psycopg.Connection
 ) -> None:
