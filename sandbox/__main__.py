@@ -1,6 +1,7 @@
 """`python -m sandbox`: the command line. Its help is the manual."""
 
 import socket
+from pathlib import Path
 
 import click
 import uvicorn
@@ -63,21 +64,20 @@ class Announcing(uvicorn.Server):
 @click.option("--port", default=8070, show_default=True, help="Where to listen; 0 for any free port.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback unless you know why not.")
 @click.option("--seed", default=7, show_default=True, help="Which world: the same seed is the same world.")
+@click.option("--size", type=click.Choice(list(SIZES)), default="demo", show_default=True, help="How much of it.")
 @click.option(
-    "--size", type=click.Choice(list(SIZES)), default="demo", show_default=True, help="How much of it."
+    "--state",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="A folder that remembers who has connected, so that a restart asks nobody to connect again.",
 )
-def main(port: int, host: str, seed: int, size: str) -> None:
+def main(port: int, host: str, seed: int, size: str, state: Path | None) -> None:
     try:
         listening = socket.create_server((host, port))
     except OSError as error:
-        raise click.ClickException(
-            f"Cannot listen at {host}:{port} ({error.strerror}). Try another --port."
-        ) from None
+        raise click.ClickException(f"Cannot listen at {host}:{port} ({error.strerror}). Try another --port.") from None
     base_url = f"http://{host}:{listening.getsockname()[1]}"
-    config = uvicorn.Config(create_app(seed, size, base_url), log_level="warning", access_log=False)
-    Announcing(config, f"Sandbox (fiction, seed {seed}, {size}) listens at {base_url}").run(
-        sockets=[listening]
-    )
+    config = uvicorn.Config(create_app(seed, size, base_url, state), log_level="warning", access_log=False)
+    Announcing(config, f"Sandbox (fiction, seed {seed}, {size}) listens at {base_url}").run(sockets=[listening])
 
 
 if __name__ == "__main__":

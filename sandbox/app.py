@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,13 +21,16 @@ from sandbox.provider import Provider
 from sandbox.world import SIZES
 
 
-def create_app(seed: int, size: str, base_url: str) -> Starlette:
-    """The outside world, served at `base_url` (which its answers mention; no slash at the end)."""
+def create_app(seed: int, size: str, base_url: str, state: Path | None = None) -> Starlette:
+    """The outside world, served at `base_url` (which its answers mention; no slash at the end).
+
+    `state` is a folder in which grants outlive the process.
+    """
     world, faults, calls = World(seed, SIZES[size]), FaultPlan(), CallLog()
     providers: Sequence[Provider] = [HubSpot(base_url)]
     books, managers, mounts = [], [], []
     for provider in providers:
-        book = GrantBook(provider.oauth.expires_in)
+        book = GrantBook(provider.oauth.expires_in, state / f"{provider.name}.json" if state else None)
         server = AuthorizationServer(provider, world, book, faults, calls, base_url)
         manager = ToolServer(provider, world).manager()
         gate = BearerGate(manager, book, server.challenge)

@@ -91,9 +91,7 @@ class Control:
         counts = request.query_params.get("counts") == "1"
         told = {
             organization.slug: {
-                provider.name: _counted(provider.truth(organization))
-                if counts
-                else provider.truth(organization)
+                provider.name: _counted(provider.truth(organization)) if counts else provider.truth(organization)
                 for provider in self.providers
             }
             for organization in self.world.organizations
@@ -107,9 +105,7 @@ class Control:
             return _unclear(error)
         reports = advance(self.world, order.days, order.seed)
         # One list of changes per organisation: with one provider, the world's changes are that provider's.
-        done = {
-            slug: {provider.name: report for provider in self.providers} for slug, report in reports.items()
-        }
+        done = {slug: {provider.name: report for provider in self.providers} for slug, report in reports.items()}
         return JSONResponse({"today": self.world.today.isoformat(), "organizations": done})
 
     async def list_faults(self, request: Request) -> Response:
@@ -152,9 +148,7 @@ class LoopbackOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         client = scope.get("client")
         if scope["type"] == "http" and (client is None or not ipaddress.ip_address(client[0]).is_loopback):
-            refusal = JSONResponse(
-                {"error": "The control endpoints answer to this machine only."}, status_code=403
-            )
+            refusal = JSONResponse({"error": "The control endpoints answer to this machine only."}, status_code=403)
             await refusal(scope, receive, send)
         else:
             await self.app(scope, receive, send)

@@ -6,9 +6,11 @@ since then two parties hold it (RFC 9700 §4.14).
 
 import base64
 import hashlib
+import json
 import secrets
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 CODE_LIFETIME = 60
 
@@ -44,11 +46,16 @@ class GrantBook:
     """Every code and token of one provider. Time is monotonic: lifetimes, not dates."""
 
     expires_in: int
+    kept: Path | None = None  # a file that outlives the process: who has connected stays connected
     codes: dict[str, Code] = field(default_factory=dict)
     used_codes: dict[str, Grant] = field(default_factory=dict)
     access: dict[str, Access] = field(default_factory=dict)
     refresh: dict[str, Grant] = field(default_factory=dict)
     dead_refresh: dict[str, Grant] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kept is not None and self.kept.exists():
+            self.refresh = {token: Grant(of) for token, of in json.loads(self.kept.read_text()).items()}
 
     def issue_code(self, organization: str, redirect_uri: str, challenge: str) -> str:
         code = secrets.token_urlsafe(24)
@@ -87,6 +94,7 @@ class GrantBook:
         access, refresh = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         self.access[access] = Access(grant, time.monotonic() + self.expires_in)
         self.refresh[refresh] = grant
+        self._keep()
         return access, refresh
 
     def organization_of(self, access_token: str) -> str | None:
@@ -105,6 +113,7 @@ class GrantBook:
         if grant := self.refresh.pop(token, None):
             grant.revoked = True
         self.access.pop(token, None)
+        self._keep()
 
     def expire_access_tokens(self) -> None:
         self.access.clear()
@@ -112,6 +121,13 @@ class GrantBook:
     def clear(self) -> None:
         for kept in (self.codes, self.used_codes, self.access, self.refresh, self.dead_refresh):
             kept.clear()
+        self._keep()
+
+    def _keep(self) -> None:
+        """Refresh tokens only: whoever has one gets an access token, as after any hour."""
+        if self.kept is not None:
+            alive = {token: grant.organization for token, grant in self.refresh.items() if not grant.revoked}
+            self.kept.write_text(json.dumps(alive))
 
 
 def s256(verifier: str) -> str:

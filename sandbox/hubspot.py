@@ -182,8 +182,7 @@ class HubSpot:
         found = [
             {"ownerId": owner_id(organization, user), "name": user.name, "isActive": True}
             for user in organization.users
-            if query in f"{user.name} {user.email}".casefold()
-            and (ids is None or owner_id(organization, user) in ids)
+            if query in f"{user.name} {user.email}".casefold() and (ids is None or owner_id(organization, user) in ids)
         ]
         return found[offset : offset + limit]
 

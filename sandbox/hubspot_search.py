@@ -41,9 +41,7 @@ def search(
     found = []
     for record in portal.records(organization, kind).values():
         properties = portal.properties(organization, record)
-        if (not tests or any(test(record, properties) for test in tests)) and _mentions(
-            kind, properties, words
-        ):
+        if (not tests or any(test(record, properties) for test in tests)) and _mentions(kind, properties, words):
             found.append((record, properties))
     page = _ordered(found, kind, arguments.get("sorts", []))[offset : offset + limit]
     following = offset + limit
@@ -138,9 +136,7 @@ def comparable(kind: str, text: str) -> Value:
     with contextlib.suppress(ValueError):
         if kind == "datetime":
             moment = datetime.fromisoformat(text)
-            return Decimal(
-                round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-            )
+            return Decimal(round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000))
     raise Refusal(f"VALIDATION_ERROR: {text!r} is not a {'number' if kind == 'number' else 'date'}")
 
 
@@ -157,9 +153,7 @@ def _mentions(kind: ObjectType, properties: Properties, words: list[str]) -> boo
     return all(word in text for word in words)
 
 
-def _association(
-    organization: Organization, kind: ObjectType, other: ObjectType, given: dict[str, Any]
-) -> Test:
+def _association(organization: Organization, kind: ObjectType, other: ObjectType, given: dict[str, Any]) -> Test:
     operator = given["operator"]
     if operator not in ("EQ", "IN"):
         raise Refusal(f"VALIDATION_ERROR: {given['propertyName']} can be compared with EQ or IN only")
@@ -184,18 +178,14 @@ def _associated(organization: Organization, record: Record, other: str) -> set[i
             return set()
 
 
-def _ordered(
-    found: list[tuple[Record, Properties]], kind: ObjectType, sorts: list[dict[str, str]]
-) -> list[Record]:
+def _ordered(found: list[tuple[Record, Properties]], kind: ObjectType, sorts: list[dict[str, str]]) -> list[Record]:
     found.sort(key=lambda pair: pair[0].id)
     for rule in sorts:
         name = rule["propertyName"]
         type_of_property = TYPES_OF_PROPERTIES[kind.name].get(name)
         if type_of_property is None:
             raise Refusal(f"VALIDATION_ERROR: there is no property {name} on {kind.name}")
-        filled = [
-            (comparable(type_of_property, pair[1][name] or ""), pair) for pair in found if pair[1][name]
-        ]
+        filled = [(comparable(type_of_property, pair[1][name] or ""), pair) for pair in found if pair[1][name]]
         filled.sort(key=lambda keyed: keyed[0], reverse=rule["direction"] == "DESCENDING")
         found = [pair for _, pair in filled] + [pair for pair in found if not pair[1][name]]
     return [record for record, _ in found]

@@ -103,9 +103,7 @@ class AuthorizationServer:
         if objection := self._objection(parameters):
             return objection
         action = f"{self.issuer}{self.provider.oauth.authorize_path}?{urlencode(parameters)}"
-        return page(
-            "consent.html", self.provider.title, action=action, organizations=self.world.organizations
-        )
+        return page("consent.html", self.provider.title, action=action, organizations=self.world.organizations)
 
     async def decide(self, request: Request) -> Response:
         """The form came back. Everything is checked anew: a form is only what somebody sent."""
@@ -141,9 +139,7 @@ class AuthorizationServer:
         if target.scheme != "http" or target.hostname not in LOOPBACK or target.fragment or target.query:
             return "The redirect_uri is not registered: only loopback addresses are."
         if not target.path.endswith(self.provider.oauth.callback_suffix):
-            return (
-                f"The redirect_uri is not registered: it must end in {self.provider.oauth.callback_suffix}."
-            )
+            return f"The redirect_uri is not registered: it must end in {self.provider.oauth.callback_suffix}."
         return None
 
     def _malformed(self, parameters: dict[str, str]) -> OAuthError | None:
@@ -205,9 +201,7 @@ class AuthorizationServer:
         """Only `active`: all that one implementer saw of the real one."""
         return {"active": self.grants.is_active(*self._required(form, "token"))}
 
-    async def _for_client(
-        self, request: Request, work: Callable[[dict[str, str]], dict[str, Any]]
-    ) -> Response:
+    async def _for_client(self, request: Request, work: Callable[[dict[str, str]], dict[str, Any]]) -> Response:
         """The answer to a form that the registered client has signed with its secret."""
         form = {name: str(value) for name, value in (await request.form()).items()}
         try:

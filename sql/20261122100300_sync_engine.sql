@@ -33,7 +33,7 @@ alter table public.ingestion_jobs
   add check (status in ('queued', 'running') or lease_token is null),
   add check (status <> 'running' or lease_token is not null);
 comment on column public.ingestion_jobs.checkpoint is
-  'Where to resume, per stream; {"stream": {"done": bool, "cursor": …, "listed_from": timestamp}}';
+  'Where to resume, per stream; {"stream": {"cursor": …, "read": the listing''s end, "verdict": once concluded, …}}';
 grant update (stage, checkpoint, items_seen, items_expected, documents_added, documents_changed,
   documents_unchanged, documents_removed, documents_embedded, items_quarantined)
   on public.ingestion_jobs to boots_worker;
@@ -130,7 +130,8 @@ create function private.wider_sync(a text, b text) returns text language sql imm
 $$;
 
 -- Ask for a sync. At most one job of a connection lives: asking again upgrades a queued job and pulls it
--- forward (never before the provider's Retry-After); a running one is followed by another.
+-- forward (never before the provider's Retry-After). A running one is followed by another, and so is one that has
+-- begun and waits: what it has counted and where it stands belong to the kind of listing that it began.
 create function private.enqueue_sync(
   p_org_id uuid, p_source_id uuid, p_kind text, p_reason text, p_delay interval default '0'
 ) returns uuid language plpgsql security definer set search_path = '' as $$
@@ -152,9 +153,13 @@ begin
       set message_id = private.send_sync_message(p_org_id, v_job.id, p_delay)
       where org_id = p_org_id and id = v_job.id;
   elsif v_job.status = 'queued' then
-    update public.ingestion_jobs set kind = private.wider_sync(kind, p_kind), reason = p_reason,
-           checkpoint = case when private.wider_sync(kind, p_kind) = kind then checkpoint else '{}' end
-      where org_id = p_org_id and id = v_job.id;
+    if v_job.checkpoint = '{}' then
+      update public.ingestion_jobs set kind = private.wider_sync(kind, p_kind), reason = p_reason
+        where org_id = p_org_id and id = v_job.id;
+    elsif private.wider_sync(p_kind, v_job.kind) <> v_job.kind then
+      update public.ingestion_jobs set rerun_as = private.wider_sync(rerun_as, p_kind)
+        where org_id = p_org_id and id = v_job.id;
+    end if;
     update pgmq.q_ingestion_queue
       set vt = least(vt, greatest(v_visible_at, coalesce(v_job.retry_after, v_visible_at)))
       where msg_id = v_job.message_id;
@@ -173,9 +178,11 @@ language sql volatile security definer set search_path = '' as $$
     greatest(0, extract(epoch from p_delay))::int) as sent
 $$;
 
--- Move a message to the dead letters with the reason; its job, if it still lives, dies with it.
+-- Move a message to the dead letters with the reason; its job, if it still lives, dies with it, and the card says so.
 create function private.bury_sync_message(p_msg_id bigint, p_reason text) returns void
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.ingestion_jobs;
 begin
   perform pgmq.send('ingestion_dlq', jsonb_build_object('reason', p_reason, 'msg_id', msg_id, 'read_ct', read_ct,
                                                         'message', message))
@@ -185,7 +192,11 @@ begin
     set status = 'dead', lease_token = null, lease_until = null, finished_at = clock_timestamp(),
         error_class = coalesce(error_class, 'infra'),
         error_message = 'The sync was given up after repeated crashes. Ask for it again, or see the Dagster run.'
-    where message_id = p_msg_id and status in ('queued', 'running');
+    where message_id = p_msg_id and status in ('queued', 'running')
+    returning * into v_job;
+  update public.connected_sources
+    set status = 'error', status_message = v_job.error_message, updated_at = clock_timestamp()
+    where org_id = v_job.org_id and id = v_job.source_id and status = 'active';
 end
 $$;
 
@@ -237,68 +248,70 @@ begin
 end
 $$;
 
--- A run for this job is already queued or live: look again in p_visibility seconds.
+-- A run for this job is already queued or live: look again in p_visibility seconds. The reading does not count, or that
+-- run, which was given the count before, could neither claim nor renew.
 create function private.postpone_sync_message(p_msg_id bigint, p_read_ct int, p_visibility int) returns void
 language sql volatile security definer set search_path = '' as $$
-  update pgmq.q_ingestion_queue set vt = clock_timestamp() + make_interval(secs => p_visibility)
+  update pgmq.q_ingestion_queue
+     set vt = clock_timestamp() + make_interval(secs => p_visibility), read_ct = read_ct - 1
    where msg_id = p_msg_id and read_ct = p_read_ct
 $$;
 
--- Take the job: lease, message visibility and the fenced read_ct in one statement's transaction. No row comes back
--- when somebody holds it, when it has ended, or when the message was handed off again since.
+-- Take the job: lease and message visibility together, fenced by the read_ct of the hand-off. No row comes back when
+-- somebody holds it, when it has ended, when the provider asked us to wait, or when the message was handed off again.
 create function private.claim_sync(
   p_org_id uuid, p_job_id uuid, p_read_ct int, p_lease_seconds int, p_run_id text
 ) returns setof public.ingestion_jobs language plpgsql security definer set search_path = '' as $$
 declare
-  v_job public.ingestion_jobs;
+  v_message bigint;
 begin
-  update public.ingestion_jobs
-    set status = 'running', attempt = attempt + 1, lease_token = gen_random_uuid(), run_id = p_run_id,
-        lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds), message_read_ct = p_read_ct,
-        started_at = coalesce(started_at, clock_timestamp()), stage = 'connecting',
-        error_class = null, error_message = null, retry_after = null
+  select message_id into v_message from public.ingestion_jobs
     where org_id = p_org_id and id = p_job_id and status in ('queued', 'running') and attempt < 5
       and coalesce(lease_until, '-infinity') < clock_timestamp()
-    returning * into v_job;
+      and coalesce(retry_after, '-infinity') <= clock_timestamp()
+    for update;
   if not found then
     return;
   end if;
   update pgmq.q_ingestion_queue set vt = clock_timestamp() + make_interval(secs => p_lease_seconds)
-    where msg_id = v_job.message_id and read_ct = p_read_ct;
+    where msg_id = v_message and read_ct = p_read_ct;
   if not found then
-    raise exception 'the message was handed off again' using errcode = 'BT002';
+    return;
   end if;
-  return next v_job;
+  return query update public.ingestion_jobs
+    set status = 'running', attempt = attempt + 1, lease_token = gen_random_uuid(), run_id = p_run_id,
+        lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds), message_read_ct = p_read_ct,
+        started_at = coalesce(started_at, clock_timestamp()), stage = 'connecting',
+        error_class = null, error_message = null, retry_after = null
+    where org_id = p_org_id and id = p_job_id
+    returning *;
 end
 $$;
 
--- A materialization started by hand: adopt the queued job or make one, and claim it in the same transaction, its
--- message never visible to the sensor. No row: a sync of this connection is running.
+-- A materialization started by hand: make a job or take over the one that waits, and claim it in the same transaction, its
+-- message never visible to the sensor. No row: a sync of this connection is running, or the provider asked us to wait.
 create function private.claim_sync_by_hand(
   p_org_id uuid, p_provider text, p_kind text, p_lease_seconds int, p_run_id text
 ) returns setof public.ingestion_jobs language plpgsql security definer set search_path = '' as $$
 declare
   v_source uuid;
   v_job uuid;
-  v_read_ct int;
 begin
   select id into v_source from public.connected_sources
     where org_id = p_org_id and provider = p_provider and status in ('active', 'error') for no key update;
   if not found then
     raise exception 'the connection is not active' using errcode = 'BT001';
   end if;
-  if exists (select from public.ingestion_jobs where org_id = p_org_id and source_id = v_source
-               and status = 'running' and lease_until >= clock_timestamp()) then
-    return;
-  end if;
+  -- Whoever died with this job is followed as he was; only what waits is upgraded.
   select id into v_job from public.ingestion_jobs
-    where org_id = p_org_id and source_id = v_source and status in ('queued', 'running');
+    where org_id = p_org_id and source_id = v_source and status = 'running';
   if not found then
     v_job := private.enqueue_sync(p_org_id, v_source, p_kind, 'by hand');
   end if;
-  select q.read_ct into v_read_ct from pgmq.q_ingestion_queue q join public.ingestion_jobs j on j.message_id = q.msg_id
+  return query select claimed.*
+    from public.ingestion_jobs j join pgmq.q_ingestion_queue q on q.msg_id = j.message_id,
+         private.claim_sync(p_org_id, j.id, q.read_ct, p_lease_seconds, p_run_id) claimed
     where j.org_id = p_org_id and j.id = v_job;
-  return query select * from private.claim_sync(p_org_id, v_job, v_read_ct, p_lease_seconds, p_run_id);
 end
 $$;
 
@@ -308,15 +321,19 @@ returns boolean language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.ingestion_jobs;
 begin
-  update public.ingestion_jobs set lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds)
-    where org_id = p_org_id and id = p_job_id and lease_token = p_lease_token and status = 'running'
-    returning * into v_job;
+  select * into v_job from public.ingestion_jobs
+    where org_id = p_org_id and id = p_job_id and lease_token = p_lease_token and status = 'running' for update;
   if not found then
     return false;
   end if;
   update pgmq.q_ingestion_queue set vt = clock_timestamp() + make_interval(secs => p_lease_seconds)
     where msg_id = v_job.message_id and read_ct = v_job.message_read_ct;
-  return found;
+  if not found then
+    return false;
+  end if;
+  update public.ingestion_jobs set lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds)
+    where org_id = p_org_id and id = p_job_id;
+  return true;
 end
 $$;
 
@@ -328,6 +345,9 @@ create function private.finish_sync(
 declare
   v_job public.ingestion_jobs;
 begin
+  -- The connection before the job, as everybody locks them: a disconnect at this moment waits, and does not deadlock.
+  perform from public.connected_sources s join public.ingestion_jobs j on j.org_id = s.org_id and j.source_id = s.id
+    where j.org_id = p_org_id and j.id = p_job_id for no key update of s;
   update public.ingestion_jobs
     set status = p_status, error_class = p_error_class, error_message = p_error_message, stage = 'finished',
         lease_token = null, lease_until = null, finished_at = clock_timestamp()
@@ -420,7 +440,7 @@ begin
       join public.connected_sources s on s.org_id = d.org_id and s.id = d.source_id and s.status in ('active', 'error')
       join public.organizations o on o.id = d.org_id
      where d.next_due_at <= clock_timestamp()
-     order by d.next_due_at limit p_limit for update of d skip locked
+     order by d.next_due_at limit p_limit for no key update of d, s skip locked
   loop
     perform private.enqueue_sync(v_due.org_id, v_due.source_id, v_due.rhythm, 'nightly');
     update public.sync_schedules set next_due_at = private.next_due(v_due.rhythm, v_due.time_zone, v_due.source_id)

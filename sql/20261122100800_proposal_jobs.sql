@@ -11,25 +11,19 @@ language sql volatile security definer set search_path = '' as $$
          lease_until = clock_timestamp() + interval '10 minutes', attempts = attempts + 1
    where id = (select id from public.jobs
                 where (status = 'queued' or (status = 'running' and lease_until < clock_timestamp()))
-                  and attempts < 3 and (p_job_type is null or job_type = p_job_type)
+                  -- Three attempts; the fourth claim is made to fail the job where somebody looks.
+                  and attempts <= 3 and (p_job_type is null or job_type = p_job_type)
                 order by created_at, id for update skip locked limit 1)
   returning *
 $$;
 
--- What waits: proposals that no live lease holds. Those that died three times are failed here, where somebody looks.
+-- What waits: proposals that no live lease holds.
 create function private.waiting_proposals() returns table (job_id uuid, attempts int)
-language plpgsql security definer set search_path = '' as $$
-begin
-  update public.jobs set status = 'failed', finished_at = clock_timestamp(),
-         error = coalesce(error, 'The run ended three times without a result.')
-   where job_type = 'proposal' and attempts >= 3
-     and (status = 'queued' or (status = 'running' and lease_until < clock_timestamp()));
-  return query
-    select j.id, j.attempts from public.jobs j
-     where j.job_type = 'proposal' and j.attempts < 3
-       and (j.status = 'queued' or (j.status = 'running' and j.lease_until < clock_timestamp()))
-     order by j.created_at, j.id;
-end
+language sql stable security definer set search_path = '' as $$
+  select j.id, j.attempts from public.jobs j
+   where j.job_type = 'proposal' and j.attempts <= 3
+     and (j.status = 'queued' or (j.status = 'running' and j.lease_until < clock_timestamp()))
+   order by j.created_at, j.id
 $$;
 
 alter function public.claim_next_job(text, text) owner to boots_dispatch;

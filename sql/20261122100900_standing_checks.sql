@@ -23,16 +23,17 @@ create policy audit on public.embedding_models for select to boots_audit using (
 create policy audit on public.ingestion_jobs for select to boots_audit using (true);
 create policy audit on public.connected_sources for select to boots_audit using (true);
 
--- One row per organisation and check: how many rows offend.
-create function private.standing_checks() returns table (slug text, check_name text, offending bigint)
+-- One row per organisation and check: how many rows offend. Of all organisations, or of one.
+create function private.standing_checks(p_org_id uuid default null) returns table (slug text, check_name text, offending bigint)
 language sql stable security definer set search_path = '' as $$
   with orgs as (
     select o.id, o.slug from public.organizations o
      where exists (select from public.connected_sources s where s.org_id = o.id and s.connected_at is not null)
+       and (p_org_id is null or o.id = p_org_id)
   ), unembedded as (
     select d.org_id, count(*) as n from public.source_documents d
       join public.embedding_models m on m.org_id = d.org_id
-     where d.deleted_at is null
+     where d.deleted_at is null and (p_org_id is null or d.org_id = p_org_id)
        and (d.embedding_model is distinct from m.active
             or (d.passage_count > 1 and d.passage_count - 1 <> (
                  select count(*) from public.source_document_passages p
@@ -41,13 +42,13 @@ language sql stable security definer set search_path = '' as $$
   ), unsupported as (
     select c.org_id, count(*) as n
       from public.client_intelligence c, jsonb_array_elements(c.profile -> 'facts') fact
-     where c.retired_at is null and not exists (
+     where c.retired_at is null and (p_org_id is null or c.org_id = p_org_id) and not exists (
              select from public.source_documents d
               where d.org_id = c.org_id and d.id = (fact ->> 'document_id')::uuid and d.deleted_at is null)
      group by c.org_id
   ), stuck as (
     select j.org_id, count(*) as n from public.ingestion_jobs j
-     where j.status = 'running' and j.lease_until < clock_timestamp() - interval '1 hour'
+     where (p_org_id is null or j.org_id = p_org_id) and j.status = 'running' and j.lease_until < clock_timestamp() - interval '1 hour'
      group by j.org_id
   )
   select orgs.slug, checked.check_name, coalesce(checked.n, 0)
@@ -57,9 +58,9 @@ language sql stable security definer set search_path = '' as $$
       ('every_job_ends', (select n from stuck where org_id = orgs.id))
     ) as checked (check_name, n)
 $$;
-alter function private.standing_checks() owner to boots_audit;
-revoke all on function private.standing_checks() from public;
-grant execute on function private.standing_checks() to boots_worker;
+alter function private.standing_checks(uuid) owner to boots_audit;
+revoke all on function private.standing_checks(uuid) from public;
+grant execute on function private.standing_checks(uuid) to boots_worker;
 
 -- The functions have their owners; nobody creates in these schemas any more but the owner.
 revoke create on schema private, public from boots_dispatch;

@@ -11,12 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from boots_pipeline.errors import BadItem
-from boots_pipeline.ingestion.sanitise import Clean, clean
+from boots_pipeline.ingestion.sanitise import Clean, clean, text
 from boots_pipeline.providers.base import Page, Rejected
 
 _ITEMS = 1_000
 _BYTES = 8_000_000
 _SECONDS = 2.0
+_NAME = 200  # characters of an id that serves as a name only
 
 
 @dataclass
@@ -32,18 +33,23 @@ class Batch:
 
     def add(self, page: Page) -> None:
         """Take a page in; what cannot be kept is set aside with the reason."""
-        self.rejected.extend(page.rejected)
+        for refused in page.rejected:
+            self.reject(refused.external_id, refused.reason)
         for item in page.items:
             try:
                 kept = clean(item.external_id, item.payload)
             except BadItem as reason:
-                self.rejected.append(Rejected(item.external_id[:200], str(reason)))
+                self.reject(item.external_id, str(reason))
             else:
                 self.items.append(kept)
                 self.newest = max(filter(None, (self.newest, item.updated_at)), default=None)
                 self.size += len(kept.json)
         self.cursor = page.cursor
         self.expected = page.total if page.total is not None else self.expected
+
+    def reject(self, external_id: str, reason: str) -> None:
+        """Name an item that cannot be kept."""
+        self.rejected.append(Rejected(text(external_id)[:_NAME], reason))
 
 
 async def gather(pages: AsyncIterator[Page], *, first_is_one_page: bool) -> AsyncIterator[Batch]:

@@ -57,7 +57,6 @@ class _Row:
     passages: list[str]
     embeds: bool
     known: bool
-    rewritten: bool
     vector: np.ndarray[Any, Any] | None = None
 
 
@@ -71,28 +70,37 @@ class Keeper:
         self._job = job
         self._stream = stream
 
-    def keep(self, batch: Batch, checkpoint: dict[str, Any], *, counts_seen: bool = True) -> Kept:
-        """Write a batch and move the job's checkpoint to `checkpoint`. Raises LeaseLost, having written nothing."""
+    def keep(self, batch: Batch, checkpoint: dict[str, Any], *, listed: bool = True) -> Kept:
+        """Write a batch and move the job's checkpoint to `checkpoint`. Raises LeaseLost, having written nothing.
+
+        `listed`: the listing handed these out, and not a question of ours: only then they count as seen.
+        """
         items = list({item.external_id: item for item in batch.items}.values())
         known, model = self._known([item.external_id for item in items])
-        rejected = list(batch.rejected)
-        rows = self._changed_rows(items, known, model, rejected)
+        rejected = {each.external_id: each for each in batch.rejected}
+        rows, unmade = self._changed_rows(items, known, model)
+        met = [item.external_id for item in items] + list(rejected)
+        rejected |= {each.external_id: each for each in unmade}
         self._embed([row for row in rows if row.embeds])
         with self._database.organisation(self._job.org_id) as transaction:
             kept = Kept(
-                seen=len(items) if counts_seen else 0,
+                seen=self._note_seen(transaction, met) if listed else 0,
                 added=sum(not row.known for row in rows),
                 changed=sum(row.known for row in rows),
-                unchanged=len(items) - len(rows) - (len(rejected) - len(batch.rejected)),
+                unchanged=len(items) - len(rows) - len(unmade),
+                removed=self._remove(transaction, rows),
                 embedded=sum(row.vector is not None for row in rows),
                 quarantined=len(rejected),
             )
-            kept.removed = self._remove(transaction, rows)
             self._fence(transaction, checkpoint, kept, batch.expected)
-            self._note_seen(transaction, [item.external_id for item in items])
             self._write(transaction, rows, model)
-            self._quarantine(transaction, rejected, [row.item.external_id for row in rows])
+            self._quarantine(transaction, list(rejected.values()), [item.external_id for item in items])
         return kept
+
+    def forget(self, external_ids: Sequence[str]) -> None:
+        """Quarantined items that the provider has no longer."""
+        with self._database.organisation(self._job.org_id) as transaction:
+            self._quarantine(transaction, [], external_ids)
 
     def _known(self, external_ids: Sequence[str]) -> tuple[dict[str, tuple[bytes, bytes, bool]], str]:
         """What is kept already: payload hash, text hash, and whether its vector is of the active model."""
@@ -114,16 +122,17 @@ class Keeper:
         }, model
 
     def _changed_rows(
-        self, items: Sequence[Clean], known: dict[str, tuple[bytes, bytes, bool]], model: str, rejected: list[Rejected]
-    ) -> list[_Row]:
-        rows = []
+        self, items: Sequence[Clean], known: dict[str, tuple[bytes, bytes, bool]], model: str
+    ) -> tuple[list[_Row], list[Rejected]]:
+        """What has to be written, and what no document can be made of."""
+        rows, rejected = [], []
         for item in items:
-            stable = self._provider.stable(self._stream, item.payload)
-            payload_hash = hashlib.sha256(orjson.dumps(stable, option=orjson.OPT_SORT_KEYS)).digest()
             before = known.get(item.external_id)
-            if before is not None and before[0] == payload_hash:
-                continue
             try:
+                stable = self._provider.stable(self._stream, item.payload)
+                payload_hash = hashlib.sha256(orjson.dumps(stable, option=orjson.OPT_SORT_KEYS)).digest()
+                if before is not None and before[0] == payload_hash:
+                    continue
                 document = self._provider.document(self._stream, item.payload)
             except BadItem as reason:
                 rejected.append(Rejected(item.external_id, str(reason)))
@@ -133,11 +142,8 @@ class Keeper:
             # An organisation that is on another model keeps its vectors pending: mixing models would mix meanings.
             embeds = not same_text and model == self._embedder.model
             passages = cut(document.title, document.content)
-            rewritten = before is not None and before[1] != content_hash
-            rows.append(
-                _Row(item, document, payload_hash, content_hash, passages, embeds, before is not None, rewritten)
-            )
-        return rows
+            rows.append(_Row(item, document, payload_hash, content_hash, passages, embeds, before is not None))
+        return rows, rejected
 
     def _embed(self, rows: list[_Row]) -> None:
         """Opening passages, outside any transaction. When it fails they stay pending, and `embeddings` does them."""
@@ -170,12 +176,13 @@ class Keeper:
         if fenced.rowcount != 1:
             raise LeaseLost("Another worker has taken this sync, or it was cancelled.")
 
-    def _note_seen(self, transaction: Connection, external_ids: Sequence[str]) -> None:
-        transaction.execute(
+    def _note_seen(self, transaction: Connection, external_ids: Sequence[str]) -> int:
+        """Returns how many this listing had not met before: pages overlap, and what comes twice counts once."""
+        return transaction.execute(
             """insert into ingestion_seen (org_id, job_id, stream, external_id)
                select %s, %s, %s, unnest(%s::text[]) on conflict do nothing""",
             [self._job.org_id, self._job.id, self._stream, list(external_ids)],
-        )
+        ).rowcount
 
     def _remove(self, transaction: Connection, rows: Sequence[_Row]) -> int:
         """Records that the provider merged into one of these."""
@@ -191,12 +198,19 @@ class Keeper:
             copy.set_types(list(_COLUMNS.values()))
             for row in rows:
                 copy.write_row(self._staged(row, model))
+        # Further passages of an old text go, a tombstoned one's too; `embeddings` cuts them anew.
+        transaction.execute(
+            """delete from source_document_passages p using source_documents d, staged_documents s
+                where d.org_id = %s and d.source_id = %s and d.document_type = %s and d.external_id = s.external_id
+                  and d.content_hash <> s.content_hash and p.org_id = d.org_id and p.document_id = d.id""",
+            [self._job.org_id, self._job.source_id, self._stream],
+        )
         updates = ", ".join(
             f"{name} = excluded.{name}"
             for name in _COLUMNS
             if name not in ("external_id", "embedding", "embedding_model")
         )
-        written = transaction.execute(
+        transaction.execute(
             f"""insert into source_documents as d (org_id, source_id, provider, document_type, {names})
                 select %s, %s, %s, %s, {names} from staged_documents
                 on conflict (org_id, source_id, document_type, external_id) do update
@@ -204,15 +218,8 @@ class Keeper:
                     embedding = case when d.content_hash = excluded.content_hash and excluded.embedding is null
                                      then d.embedding else excluded.embedding end,
                     embedding_model = case when d.content_hash = excluded.content_hash and excluded.embedding is null
-                                           then d.embedding_model else excluded.embedding_model end
-                returning id, external_id""",  # noqa: S608 our own column names
+                                           then d.embedding_model else excluded.embedding_model end""",  # noqa: S608 our own column names
             [self._job.org_id, self._job.source_id, self._provider.name, self._stream],
-        ).fetchall()
-        # Further passages of the old text go; `embeddings` cuts them anew.
-        rewritten = {row.item.external_id for row in rows if row.known and row.rewritten}
-        transaction.execute(
-            "delete from source_document_passages where org_id = %s and document_id = any(%s)",
-            [self._job.org_id, [row["id"] for row in written if row["external_id"] in rewritten]],
         )
 
     def _staged(self, row: _Row, model: str) -> tuple[Any, ...]:
@@ -228,9 +235,10 @@ class Keeper:
             model if row.vector is not None else None,
         )  # fmt: skip
 
-    def _quarantine(self, transaction: Connection, rejected: Sequence[Rejected], recovered: Sequence[str]) -> None:
+    def _quarantine(self, transaction: Connection, rejected: Sequence[Rejected], met: Sequence[str]) -> None:
+        """Name what could not be kept; what was met and is none of it has recovered."""
+        named = [each.external_id for each in rejected]
         if rejected:
-            named = list({each.external_id: each for each in rejected}.values())
             transaction.execute(
                 """insert into quarantined_items as q (org_id, source_id, stream, external_id, reason)
                    select %s, %s, %s, item.external_id, item.reason
@@ -239,13 +247,13 @@ class Keeper:
                    set reason = excluded.reason, attempts = q.attempts + 1, last_seen_at = clock_timestamp()""",
                 [
                     self._job.org_id, self._job.source_id, self._stream,
-                    [text(each.external_id) for each in named], [each.reason for each in named],
+                    named, [each.reason for each in rejected],
                 ],
             )  # fmt: skip
         transaction.execute(
             """delete from quarantined_items
                 where org_id = %s and source_id = %s and stream = %s and external_id = any(%s)""",
-            [self._job.org_id, self._job.source_id, self._stream, list(recovered)],
+            [self._job.org_id, self._job.source_id, self._stream, list(set(met) - set(named))],
         )
 
 

@@ -46,19 +46,21 @@ class Verdict:
 
 
 def conclude(transaction: Connection, job: Job, listed: Listed) -> Verdict:
-    """Tombstone what a complete listing did not meet, and move the stream's watermark, in the caller's transaction."""
+    """Tombstone what a complete listing did not meet, and move the stream's watermark, in the caller's transaction.
+
+    What the listing met and could not keep is no less met. A stream without a history is that of another account: what
+    is kept of the one before is not guarded.
+    """
     before = transaction.execute(
         "select shortfall_runs, vanished from sync_streams where org_id = %s and source_id = %s and stream = %s",
         [job.org_id, job.source_id, listed.stream],
     ).fetchone()
     seen = _count_seen(transaction, job, listed.stream)
-    # What was rejected was handed out all the same.
-    handed_out = seen + _count_quarantined(transaction, job, listed)
-    shortfall = max(0, (listed.expected or 0) - handed_out)
+    shortfall = max(0, (listed.expected or 0) - seen)
     removed = vanished = 0
     if listed.complete and not shortfall:
         missing = _missing(transaction, job, listed.stream)
-        confirmed = bool(before and before["vanished"])
+        confirmed = before is None or before["vanished"]
         if not confirmed and len(missing) > _GUARD_ITEMS and len(missing) > _GUARD_SHARE * (seen + len(missing)):
             vanished = len(missing)
         else:
@@ -77,26 +79,12 @@ def _count_seen(transaction: Connection, job: Job, stream: str) -> int:
     return int(row["n"]) if row else 0
 
 
-def _count_quarantined(transaction: Connection, job: Job, listed: Listed) -> int:
-    # Those that were met but not kept are in both tables; those without an id only in this one.
-    row = transaction.execute(
-        """select count(*) as n from quarantined_items q
-            where org_id = %s and source_id = %s and stream = %s and last_seen_at >= %s
-              and not exists (select 1 from ingestion_seen s where s.org_id = q.org_id and s.job_id = %s
-                                 and s.stream = q.stream and s.external_id = q.external_id)""",
-        [job.org_id, job.source_id, listed.stream, listed.listed_from, job.id],
-    ).fetchone()
-    return int(row["n"]) if row else 0
-
-
 def _missing(transaction: Connection, job: Job, stream: str) -> list[str]:
     rows = transaction.execute(
         """select d.external_id from source_documents d
             where d.org_id = %s and d.source_id = %s and d.document_type = %s and d.deleted_at is null
               and not exists (select 1 from ingestion_seen s where s.org_id = d.org_id and s.job_id = %s
-                                 and s.stream = d.document_type and s.external_id = d.external_id)
-              and not exists (select 1 from quarantined_items q where q.org_id = d.org_id and q.source_id = d.source_id
-                                 and q.stream = d.document_type and q.external_id = d.external_id)""",
+                                 and s.stream = d.document_type and s.external_id = d.external_id)""",
         [job.org_id, job.source_id, stream, job.id],
     ).fetchall()
     return [row["external_id"] for row in rows]
@@ -113,8 +101,12 @@ def _forget_quarantined(transaction: Connection, job: Job, listed: Listed) -> No
 def _move_watermark(
     transaction: Connection, job: Job, listed: Listed, shortfall: int, runs: int, vanished: int
 ) -> None:
-    """A shortfall holds the watermark for three runs; then it goes on, with the shortfall on record."""
+    """A shortfall holds the watermark for three runs; then it goes on, on record; a delta's asks for a reconciliation."""
     moves = not shortfall or runs > _SHORTFALL_RUNS
+    if shortfall and moves and not listed.complete:
+        transaction.execute(
+            "select private.enqueue_sync(%s, %s, 'reconcile', 'items were missing')", [job.org_id, job.source_id]
+        )
     transaction.execute(
         """insert into sync_streams as s (org_id, source_id, stream, watermark, listed_at, shortfall, shortfall_runs,
                                           vanished)

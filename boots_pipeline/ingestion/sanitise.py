@@ -15,6 +15,7 @@ from boots_pipeline.errors import BadItem
 _DEPTH = 60
 _KEY_CHARACTERS = 500
 _BYTES = 5_000_000
+_NUMBER_BITS = 1_024  # as far as a double reaches; Python itself refuses to print very long ones
 _ID_CHARACTERS = 500  # the natural key is a btree key, whose rows end at 2,704 bytes
 
 
@@ -31,13 +32,14 @@ def clean(external_id: str, payload: Any) -> Clean:
     """Raises BadItem, in words that a person may read and that hold nothing of the item."""
     if not isinstance(payload, dict):
         raise BadItem("it is not an object")
-    if not external_id or len(external_id) > _ID_CHARACTERS:
-        raise BadItem("its id is empty or longer than 500 characters")
+    external_id = text(external_id)
+    if not 0 < len(external_id) <= _ID_CHARACTERS:
+        raise BadItem(f"its id is empty or longer than {_ID_CHARACTERS} characters")
     scrubbed = _value(payload, 0)
     encoded = orjson.dumps(scrubbed)
     if len(encoded) > _BYTES:
         raise BadItem(f"it is larger than {_BYTES // 1_000_000} MB")
-    return Clean(text(external_id), scrubbed, encoded)
+    return Clean(external_id, scrubbed, encoded)
 
 
 def text(value: str) -> str:
@@ -63,7 +65,9 @@ def _value(value: Any, depth: int) -> Any:
             return [_value(inner, depth + 1) for inner in value]
         case float() if not math.isfinite(value):
             return None
-        case int() if not isinstance(value, bool) and not -(2**63) <= value < 2**64:
+        case int() if value.bit_length() > _NUMBER_BITS:
+            raise BadItem(f"it has a whole number of more than {_NUMBER_BITS} bits")
+        case int() if not -(2**63) <= value < 2**64:
             return str(value)  # beyond what JSON libraries agree on
         case _:
             return value

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -70,25 +70,31 @@ class SyncEngine:
         outcome = Outcome("running", job.kind)
         with Lease(self.queue, job) as lease:
             try:
-                await self._sync(job, provider, lease, outcome, report)
-                self._finish(job, outcome)
+                await self._sync_or_settle(job, provider, lease, outcome, report)
             except LeaseLost as lost:
                 outcome.status, outcome.error_class, outcome.message = "cancelled", "cancelled", str(lost)
-            except InfraError:
-                raise  # the lease runs out by itself and the job is claimed again; the database may be what failed
-            except BootsError as error:
-                self._settle(job, error, outcome)
-            except Exception:
-                self._fail(job, "bug", "An error of ours stopped the sync; the Dagster run has the details.", outcome)
-                raise
-            except BaseException:
-                # A stop (deploy, Ctrl-C, a cancelled run): the next worker goes on from the checkpoint at once.
-                self.queue.release(job, timedelta(0), burns_attempt=False, error_class=None, message=None)
-                raise
         return outcome
 
+    async def _sync_or_settle(
+        self, job: Job, provider: Provider, lease: Lease, outcome: Outcome, report: Progress
+    ) -> None:
+        try:
+            await self._sync(job, provider, lease, outcome, report)
+            self._finish(job, outcome)
+        except (LeaseLost, InfraError):
+            raise  # after an InfraError the lease runs out by itself: the database may be what failed
+        except BootsError as error:
+            self._settle(job, error, outcome)
+        except Exception:
+            self._fail(job, "bug", "An error of ours stopped the sync; the Dagster run has the details.", outcome)
+            raise
+        except BaseException:
+            # A stop (deploy, Ctrl-C, a cancelled run): the next worker goes on from the checkpoint at once.
+            self.queue.release(job, timedelta(0), burns_attempt=False, error_class=None, message=None)
+            raise
+
     async def _sync(self, job: Job, provider: Provider, lease: Lease, outcome: Outcome, report: Progress) -> None:
-        account_known = await asyncio.to_thread(self._prepare, job)
+        account_known = await asyncio.to_thread(self._prepare, job, outcome)
         async with self._gateway.session(job.org_id, job.source_id, provider) as tools:
             account = await provider.identify(tools)
             if account_known is not None and account.id != account_known:
@@ -100,31 +106,39 @@ class SyncEngine:
                 await self._sync_stream(_Stream(self, job, provider, tools, stream, lease, outcome, report))
         _conclude_outcome(outcome, provider, account)
 
-    def _prepare(self, job: Job) -> str | None:
+    def _prepare(self, job: Job, outcome: Outcome) -> str | None:
+        """Take up what earlier claims of this job have counted, and clear away what cancelled ones left; returns the
+        account that the connection is for."""
         with self._database.organisation(job.org_id) as transaction:
             organisation_model(transaction, job.org_id, self._embedder.model)
+            transaction.execute(
+                """delete from ingestion_seen s using ingestion_jobs j
+                    where s.org_id = %s and j.org_id = s.org_id and j.id = s.job_id and j.finished_at is not null""",
+                [job.org_id],
+            )
             row = transaction.execute(
-                "select external_account_id from connected_sources where org_id = %s and id = %s",
-                [job.org_id, job.source_id],
+                """select s.external_account_id, j.items_seen as seen, j.documents_added as added,
+                          j.documents_changed as changed, j.documents_unchanged as unchanged,
+                          j.documents_removed as removed, j.documents_embedded as embedded,
+                          j.items_quarantined as quarantined
+                     from ingestion_jobs j join connected_sources s on s.org_id = j.org_id and s.id = j.source_id
+                    where j.org_id = %s and j.id = %s""",
+                [job.org_id, job.id],
             ).fetchone()
-        return row["external_account_id"] if row else None
+        assert row is not None
+        account: str | None = row.pop("external_account_id")
+        outcome.kept = Kept(**row)
+        return account
 
     async def _sync_stream(self, run: "_Stream") -> None:
         checkpoint: dict[str, Any] | None = run.job.checkpoint.get(run.stream)
-        if checkpoint and checkpoint["done"]:
-            return
         if checkpoint is None:
             checkpoint = await asyncio.to_thread(self._begin_stream, run)
-        since = datetime.fromisoformat(checkpoint["since"]) if checkpoint["since"] else None
-        keeper = Keeper(self._database, self._embedder, run.provider, run.job, run.stream)
-        if since is not None:
-            await self._retry_quarantined(run, keeper, checkpoint)
-        checkpoint = await self._pull_and_keep(run, keeper, checkpoint, since)
-        newest = datetime.fromisoformat(checkpoint["newest"]) if checkpoint["newest"] else None
-        listed = Listed(
-            run.stream, datetime.fromisoformat(checkpoint["listed_from"]), newest, since is None, checkpoint["expected"]
-        )
-        run.outcome.verdicts[run.stream] = await asyncio.to_thread(self._conclude_stream, run, listed, checkpoint)
+        if not checkpoint["read"]:
+            checkpoint = await self._read_stream(run, checkpoint)
+        if checkpoint["verdict"] is None:
+            checkpoint = await asyncio.to_thread(self._conclude_stream, run, checkpoint)
+        run.outcome.verdicts[run.stream] = Verdict(**checkpoint["verdict"])
 
     def _begin_stream(self, run: "_Stream") -> dict[str, Any]:
         """Where this stream starts, fixed before its listing does, by the database's clock, and kept across crashes."""
@@ -138,16 +152,18 @@ class SyncEngine:
             assert row is not None
             since = row["watermark"] - _OVERLAP if run.job.kind == "delta" and row["watermark"] else None
             checkpoint = {
-                "done": False, "cursor": None, "expected": None, "newest": None, "listed_from": row["now"].isoformat(),
-                "since": since.isoformat() if since else None,
+                "cursor": None, "read": False, "verdict": None, "expected": None, "newest": None,
+                "listed_from": row["now"].isoformat(), "since": since.isoformat() if since else None,
             }  # fmt: skip
             _save_checkpoint(transaction, run.job, run.stream, checkpoint)
         return checkpoint
 
-    async def _pull_and_keep(
-        self, run: "_Stream", keeper: Keeper, checkpoint: dict[str, Any], since: datetime | None
-    ) -> dict[str, Any]:
-        """Pull ahead while batches are written. Returns the checkpoint after the last."""
+    async def _read_stream(self, run: "_Stream", checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """List the stream from its checkpoint to its end, pulling ahead while batches are written."""
+        since = _moment(checkpoint["since"])
+        keeper = Keeper(self._database, self._embedder, run.provider, run.job, run.stream)
+        if since is not None and checkpoint["cursor"] is None:
+            await self._retry_quarantined(run, keeper, checkpoint)
         ahead: asyncio.Queue[Batch | None] = asyncio.Queue(maxsize=_AHEAD)
 
         async def pull() -> None:
@@ -161,7 +177,7 @@ class SyncEngine:
             tasks.create_task(pull())
             while (batch := await ahead.get()) is not None:
                 run.lease.check()
-                checkpoint = {**checkpoint, "cursor": batch.cursor}
+                checkpoint = {**checkpoint, "cursor": batch.cursor, "read": batch.cursor is None}
                 if batch.expected is not None:
                     checkpoint["expected"] = batch.expected
                 if batch.newest is not None:
@@ -173,17 +189,19 @@ class SyncEngine:
 
     async def _retry_quarantined(self, run: "_Stream", keeper: Keeper, checkpoint: dict[str, Any]) -> None:
         """Items that could not be kept last time, asked for by id: a delta would never meet them again."""
-        again = await asyncio.to_thread(self._quarantined, run)
-        batch = Batch()
-        for external_id in again:
+        batch, gone = Batch(), []
+        for external_id in await asyncio.to_thread(self._quarantined, run):
             try:
                 item = await run.provider.read(run.tools, run.stream, external_id)
-            except (BadItem, BadPage, Forbidden, ValueError):
-                continue
-            if item is not None:
-                batch.add(Page([item], [], None))
-        if batch.items:
-            _add(run.outcome.kept, await asyncio.to_thread(keeper.keep, batch, checkpoint, counts_seen=False))
+            except (BadItem, BadPage, Forbidden) as reason:
+                batch.reject(external_id, str(reason))
+            else:
+                if item is None:
+                    gone.append(external_id)
+                else:
+                    batch.add(Page([item], [], None))
+        _add(run.outcome.kept, await asyncio.to_thread(keeper.keep, batch, checkpoint, listed=False))
+        await asyncio.to_thread(keeper.forget, gone)
 
     def _quarantined(self, run: "_Stream") -> list[str]:
         with self._database.organisation(run.job.org_id) as transaction:
@@ -195,18 +213,22 @@ class SyncEngine:
             ).fetchall()
         return [row["external_id"] for row in rows]
 
-    def _conclude_stream(self, run: "_Stream", listed: Listed, checkpoint: dict[str, Any]) -> Verdict:
+    def _conclude_stream(self, run: "_Stream", checkpoint: dict[str, Any]) -> dict[str, Any]:
+        listed_from, newest = _moment(checkpoint["listed_from"]), _moment(checkpoint["newest"])
+        assert listed_from is not None
+        listed = Listed(run.stream, listed_from, newest, checkpoint["since"] is None, checkpoint["expected"])
         with self._database.organisation(run.job.org_id) as transaction:
-            _save_checkpoint(transaction, run.job, run.stream, {**checkpoint, "done": True})
             verdict = conclude(transaction, run.job, listed)
+            checkpoint = {**checkpoint, "verdict": asdict(verdict)}
+            _save_checkpoint(transaction, run.job, run.stream, checkpoint, verdict.removed)
         run.outcome.kept.removed += verdict.removed
-        return verdict
+        return checkpoint
 
     def _finish(self, job: Job, outcome: Outcome) -> None:
         with self._database.organisation(job.org_id) as transaction:
             transaction.execute("delete from ingestion_seen where org_id = %s and job_id = %s", [job.org_id, job.id])
             if not self.queue.finish(transaction, job, outcome.status, outcome.error_class, outcome.message):
-                raise LeaseLost("Another worker has taken this sync, or it was cancelled.")
+                raise _lease_lost()
 
     def _settle(self, job: Job, error: BootsError, outcome: Outcome) -> None:
         """The class of an error decides whether the job goes back to the queue or ends."""
@@ -221,7 +243,8 @@ class SyncEngine:
             return
         delay, burns = wait
         message = f"{error} Trying again in {_minutes(delay)}."
-        self.queue.release(job, delay, burns_attempt=burns, error_class=error.error_class, message=message)
+        if not self.queue.release(job, delay, burns_attempt=burns, error_class=error.error_class, message=message):
+            raise _lease_lost()
         outcome.status, outcome.error_class, outcome.message = "queued", error.error_class, message
 
     def _fail(self, job: Job, error_class: str, message: str, outcome: Outcome) -> None:
@@ -263,14 +286,17 @@ async def _counted(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
         yield page
 
 
-def _save_checkpoint(transaction: Connection, job: Job, stream: str, checkpoint: dict[str, Any]) -> None:
+def _save_checkpoint(
+    transaction: Connection, job: Job, stream: str, checkpoint: dict[str, Any], removed: int = 0
+) -> None:
     saved = transaction.execute(
-        """update ingestion_jobs set checkpoint = checkpoint || %s, stage = %s
+        """update ingestion_jobs
+              set checkpoint = checkpoint || %s, stage = %s, documents_removed = documents_removed + %s
             where org_id = %s and id = %s and lease_token = %s""",
-        [Jsonb({stream: checkpoint}), stream, job.org_id, job.id, job.lease_token],
+        [Jsonb({stream: checkpoint}), stream, removed, job.org_id, job.id, job.lease_token],
     )
     if saved.rowcount != 1:
-        raise LeaseLost("Another worker has taken this sync, or it was cancelled.")
+        raise _lease_lost()
 
 
 def _conclude_outcome(outcome: Outcome, provider: Provider, account: Account) -> None:
@@ -287,7 +313,16 @@ def _conclude_outcome(outcome: Outcome, provider: Provider, account: Account) ->
         missing.append(f"{outcome.kept.quarantined} items could not be kept")
     outcome.status = "partial" if missing else "completed"
     outcome.error_class = "bad_item" if missing else None
-    outcome.message = "; ".join(missing).capitalize() + "." if missing else None
+    sentence = "; ".join(missing)
+    outcome.message = f"{sentence[0].upper()}{sentence[1:]}." if missing else None
+
+
+def _lease_lost() -> LeaseLost:
+    return LeaseLost("Another worker has taken this sync, or it was cancelled.")
+
+
+def _moment(stored: str | None) -> datetime | None:
+    return datetime.fromisoformat(stored) if stored else None
 
 
 def _add(total: Kept, more: Kept) -> None:

@@ -56,10 +56,14 @@ class _Cluster:
             mine.provider == theirs.provider or (by_name and mine.contradicts(theirs)) for mine, theirs in pairs
         )
 
+    def in_order(self) -> list[_Group]:
+        """Its groups, the primary one first."""
+        return sorted(self.groups, key=lambda group: group.first_key)
+
     @property
     def keys(self) -> list[str]:
         """All strong keys, those of the primary group first."""
-        return [key for group in sorted(self.groups, key=lambda group: group.first_key) for key in group.keys]
+        return [key for group in self.in_order() for key in group.keys]
 
 
 class _Clusters:
@@ -85,22 +89,29 @@ def identify(org_id: UUID, sources: Iterable[Source], known: Mapping[str, UUID])
     everything = sorted(sources, key=lambda source: source.id)
     groups = _groups([source for source in everything if source.own_keys])
     clusters = _Clusters(groups)
-    for one, other in _remembered(groups, known):
-        clusters.join(one, other)
+    claims = _claims(org_id, groups, known)
+    first: dict[UUID, _Group] = {}
+    for group in groups:
+        if group.first_key in claims:
+            clusters.join(first.setdefault(claims[group.first_key], group), group)
     by_domain = list(_sharing_a_domain(groups))
     for one, other in by_domain:
         clusters.join(one, other)
     for one, other in _sharing_a_name(groups, by_domain):
         clusters.join(one, other, by_name=True)
-    ids = _assign_ids(org_id, clusters.all(), known)
+    ids = _assign_ids(org_id, clusters.all(), claims)
     records = {
-        client_id: [
-            record for group in sorted(cluster.groups, key=lambda group: group.first_key) for record in group.records
-        ]
+        client_id: [record for group in cluster.in_order() for record in group.records]
         for client_id, cluster in ids.items()
     }
     keys = {key: client_id for client_id, cluster in ids.items() for key in cluster.keys}
-    new_keys = {key: client_id for key, client_id in sorted(keys.items()) if key not in known}
+    new_keys = {
+        key: claims.get(group.first_key, client_id)  # what a group claimed, it must claim again
+        for client_id, cluster in ids.items()
+        for group in cluster.groups
+        for key in group.keys
+        if key not in known
+    }
     return Identity(records, _point(everything, records, keys, known), new_keys)
 
 
@@ -123,15 +134,20 @@ def _groups(records: Sequence[Source]) -> list[_Group]:
     return sorted((_Group(records) for records in together.values()), key=lambda group: group.first_key)
 
 
-def _remembered(groups: Sequence[_Group], known: Mapping[str, UUID]) -> Iterator[tuple[_Group, _Group]]:
-    """Groups that were found to be one client before."""
-    together: dict[UUID, list[_Group]] = defaultdict(list)
+def _claims(org_id: UUID, groups: Sequence[_Group], known: Mapping[str, UUID]) -> dict[str, UUID]:
+    """The client that each group was found to be before, by its first key.
+
+    Of the groups of one provider, only one may claim a client: one that goes by its own key rather than by that of a
+    record merged into it, then the one that the client's id was made of.
+    """
+    claimants: dict[tuple[UUID, str], list[tuple[bool, bool, str]]] = defaultdict(list)
     for group in groups:
-        client_id = next((known[key] for key in group.keys if key in known), None)
-        if client_id is not None:
-            together[client_id].append(group)
-    for same in together.values():
-        yield from combinations(same, 2)
+        remembered = next((known[key] for key in (group.first_key, *group.keys) if key in known), None)
+        if remembered is not None:
+            by_its_own = group.first_key in known
+            made_of_it = uuid5(org_id, group.first_key) == remembered
+            claimants[remembered, group.provider].append((not by_its_own, not made_of_it, group.first_key))
+    return {min(each)[2]: client_id for (client_id, _), each in claimants.items()}
 
 
 def _sharing_a_domain(groups: Sequence[_Group]) -> Iterator[tuple[_Group, _Group]]:
@@ -178,17 +194,16 @@ def _unambiguous(
     return [pair for pair in pairs if all(times[group.first_key] == 1 for group in pair)]
 
 
-def _assign_ids(org_id: UUID, clusters: Sequence[_Cluster], known: Mapping[str, UUID]) -> dict[UUID, _Cluster]:
-    """Remembered ids first; then one made of the first strong key that has not given its id to another client."""
+def _assign_ids(org_id: UUID, clusters: Sequence[_Cluster], claims: Mapping[str, UUID]) -> dict[UUID, _Cluster]:
+    """The first claim; else an id made of the first strong key that has not given its own to another client."""
     taken: dict[UUID, _Cluster] = {}
     without: list[_Cluster] = []
     for cluster in clusters:
-        remembered = (known[key] for key in cluster.keys if key in known)
-        client_id = next((each for each in remembered if each not in taken), None)
-        if client_id is None:
-            without.append(cluster)
+        claimed = [claims[group.first_key] for group in cluster.in_order() if group.first_key in claims]
+        if claimed:
+            taken[claimed[0]] = cluster
         else:
-            taken[client_id] = cluster
+            without.append(cluster)
     for cluster in without:
         made = (uuid5(org_id, f"{key}{'' if not again else f'#{again}'}") for again in range(9) for key in cluster.keys)
         taken[next(each for each in made if each not in taken)] = cluster

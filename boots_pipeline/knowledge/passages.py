@@ -4,6 +4,7 @@ Pure and deterministic: what was cut yesterday is cut the same today, so that a 
 position.
 """
 
+import hashlib
 import re
 
 SIZE = 1200  # characters: about 300 tokens, which every model takes
@@ -29,6 +30,11 @@ def cut(title: str, content: str) -> list[str]:
         end = _end(text, start, SIZE)
         passages.append(text[start:end].strip())
     return passages
+
+
+def text_hash(title: str, content: str) -> bytes:
+    """Names a text: the same hash, the same passages and vectors."""
+    return hashlib.sha256(f"{title}\0{content}".encode()).digest()
 
 
 def with_title(title: str, passage: str) -> str:

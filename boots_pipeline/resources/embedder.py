@@ -130,8 +130,8 @@ class OpenAIEmbedder:
     _characters_at_once = 250_000
     _shortest_cut = 100
 
-    def __init__(self, api_key: str, base_url: str | None, name: str) -> None:
-        self._client = openai.OpenAI(api_key=api_key, base_url=base_url, timeout=60, max_retries=3)
+    def __init__(self, api_key: str, base_url: str | None, name: str, *, retries: int = 3) -> None:
+        self._client = openai.OpenAI(api_key=api_key, base_url=base_url, timeout=60, max_retries=retries)
         self._name = name
         self.model = f"openai/{name}"
 
@@ -155,6 +155,10 @@ class OpenAIEmbedder:
                 raise Transient("The embedding server changed the length of its vectors.")
             vectors[batch] = answers
         return _unit(vectors)
+
+    def close(self) -> None:
+        """Close its connections to the server."""
+        self._client.close()
 
     def _batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
         batch: list[int] = []

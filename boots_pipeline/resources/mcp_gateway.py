@@ -11,9 +11,10 @@ import json
 import logging
 import random
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -54,10 +55,14 @@ class McpGateway:
 
     @asynccontextmanager
     async def session(self, org_id: UUID, source_id: UUID, provider: Provider) -> AsyncIterator[Tools]:
-        """The tools of one connection. Use it from one task. Raises the classes of `boots_pipeline.errors`."""
-        session = _Session(provider, _Bearer(self._tokens, org_id, source_id, provider))
-        async with session:
+        """The tools of one connection. One call at a time. Raises the classes of `boots_pipeline.errors`."""
+        token = partial(self._tokens.access_token, org_id, source_id, provider)
+        session = _Session(provider, token)
+        try:
+            await session.open()
             yield session
+        finally:
+            await session.close()
 
     def read_document(
         self, org_id: UUID, source_id: UUID, provider: Provider, stream: str, external_id: str
@@ -72,52 +77,53 @@ class McpGateway:
         return asyncio.run(read())
 
 
-class _Bearer(httpx2.Auth):
-    """Puts the token on every request; on a 401 renews it once and asks again."""
-
-    def __init__(self, tokens: TokenService, org_id: UUID, source_id: UUID, provider: Provider) -> None:
-        self._tokens = tokens
-        self._of = (org_id, source_id, provider)
-
-    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        token = await asyncio.to_thread(self._tokens.access_token, *self._of)
-        request.headers["Authorization"] = f"Bearer {token}"
-        response = yield request
-        if response.status_code == 401:
-            token = await asyncio.to_thread(self._tokens.access_token, *self._of, refused=token)
-            request.headers["Authorization"] = f"Bearer {token}"
-            yield request
-
-
-@dataclass
+@dataclass(frozen=True)
 class _Failure:
-    """What the HTTP layer saw of a call that failed: the SDK tells only that it did."""
+    """What the HTTP layer saw of a request that failed: the SDK tells only that it did."""
 
-    status: int | None = None
+    status: int
     headers: Mapping[str, str] = field(default_factory=dict)
+    ours: BootsError | None = None
 
 
 class _Transport(httpx2.AsyncBaseTransport):
-    """Reads answers whole, up to a size, and notes what failed.
+    """Puts the token on every request, renews it once on a 401, reads answers whole, and notes what failed.
 
-    A connection that is cut in the middle of an answer would otherwise end the SDK's task group, and with it the task
-    that waits for the call; as an answer of status 599 it is an error like any other.
+    Nothing raises out of here: an error inside the SDK's task group would end it, and with it whoever waits for the
+    call. A connection that was cut, or a token that cannot be had, is an answer of status 599 like any other.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, token: Callable[[str | None], str]) -> None:
         self._inner = httpx2.AsyncHTTPTransport()
-        self.failure = _Failure()
+        self._token = token
+        self.failure: _Failure | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
-            response = await self._inner.handle_async_request(request)
-            body = await _read(response)
+            response = await self._ask(request)
         except httpx2.TransportError:
-            response, body = httpx2.Response(_CUT), b""
-        if response.status_code >= 400:
-            self.failure = _Failure(response.status_code, dict(response.headers))
+            response, failure = httpx2.Response(_CUT, request=request), _Failure(_CUT)
+        except BootsError as error:
+            response, failure = httpx2.Response(_CUT, request=request), _Failure(_CUT, ours=error)
+        else:
+            failure = _Failure(response.status_code, dict(response.headers))
+        if request.method == "POST":
+            self.failure = failure if response.status_code >= 400 else None
+        return response
+
+    async def _ask(self, request: httpx2.Request) -> httpx2.Response:
+        response, token = await self._send(request, None)
+        if response.status_code == 401:
+            response, _ = await self._send(request, token)
+        return response
+
+    async def _send(self, request: httpx2.Request, refused: str | None) -> tuple[httpx2.Response, str]:
+        token = await asyncio.to_thread(self._token, refused)
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = await self._inner.handle_async_request(request)
+        body = await _read(response)
         headers = [(k, v) for k, v in response.headers.items() if k.lower() not in _OF_THE_WIRE]
-        return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
+        return httpx2.Response(response.status_code, headers=headers, content=body, request=request), token
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -138,20 +144,19 @@ async def _read(response: httpx2.Response) -> bytes:
 class _Session:
     """One provider's tools over one MCP session, reopened when the connection breaks."""
 
-    def __init__(self, provider: Provider, bearer: _Bearer) -> None:
+    def __init__(self, provider: Provider, token: Callable[[str | None], str]) -> None:
         self._provider = provider
-        self._bearer = bearer
-        self._open = AsyncExitStack()
+        self._transport = _Transport(token)
+        self._holder: asyncio.Task[None] | None = None
         self._client: Client | None = None
-        self._schemas: dict[str, Mapping[str, Any]] = {}
-        self._transport = _Transport()
+        self._schemas: Mapping[str, Mapping[str, Any]] = {}
 
-    async def __aenter__(self) -> "_Session":
+    async def open(self) -> None:
         await self._retrying(self._connect)
-        return self
 
-    async def __aexit__(self, *exception: object) -> None:
+    async def close(self) -> None:
         await self._disconnect()
+        await self._transport.aclose()
 
     def accepts(self, tool: str, argument: str) -> bool:
         return argument in self._schema(tool).get("properties", {})
@@ -190,67 +195,73 @@ class _Session:
 
     async def _connect(self) -> None:
         async with self._sorted_errors(), asyncio.timeout(_CALL_SECONDS):
-            http = httpx2.AsyncClient(
-                transport=self._transport, auth=self._bearer, timeout=httpx2.Timeout(_CALL_SECONDS, connect=10)
-            )
-            await self._open.enter_async_context(http)
-            transport = streamable_http_client(
-                self._provider.mcp_url, http_client=http, max_sse_event_size=_ANSWER_BYTES, terminate_on_close=False
-            )
-            client = await self._open.enter_async_context(Client(transport))
-            self._schemas = await _list_schemas(client)
-            self._client = client
+            opened: asyncio.Future[tuple[Client, Mapping[str, Mapping[str, Any]]]] = asyncio.Future()
+            self._holder = asyncio.create_task(self._hold(opened))
+            self._client, self._schemas = await opened
+
+    async def _hold(self, opened: asyncio.Future[tuple[Client, Mapping[str, Mapping[str, Any]]]]) -> None:
+        """Opens and closes the connection in one task, as the SDK's cancel scopes ask; any task may call through it."""
+        timeout = httpx2.Timeout(_CALL_SECONDS, connect=10)
+        # The transport outlives the connection: closing it is the session's.
+        http = httpx2.AsyncClient(transport=self._transport, timeout=timeout)
+        transport = streamable_http_client(
+            self._provider.mcp_url, http_client=http, max_sse_event_size=_ANSWER_BYTES, terminate_on_close=False
+        )
+        try:
+            async with Client(transport) as client:
+                opened.set_result((client, await _list_schemas(client)))
+                await asyncio.Future()
+        except Exception as error:
+            if opened.done():
+                raise
+            opened.set_exception(error)
 
     async def _disconnect(self) -> None:
-        self._client = None
-        broken, self._open = self._open, AsyncExitStack()
-        try:
-            await broken.aclose()
-        except (MCPError, httpx2.HTTPError, ExceptionGroup):
-            return  # it was broken already: that is why it is closed
+        holder, self._holder, self._client = self._holder, None, None
+        if holder is not None:
+            holder.cancel()
+            await asyncio.gather(holder, return_exceptions=True)
 
     @asynccontextmanager
     async def _sorted_errors(self) -> AsyncIterator[None]:
-        """Every way in which the SDK and HTTP fail, as a class of ours. A broken connection is closed."""
-        self._transport.failure = _Failure()
+        """Every way in which the SDK and HTTP fail, as a class of ours. The next call opens the connection anew."""
+        self._transport.failure = None
         try:
             yield
-        except BootsError:
+        except BaseException as error:  # noqa: BLE001 raised again, in our words
+            sorted_out = self._classify(error)
             await self._disconnect()
-            raise
-        except TimeoutError:
-            await self._disconnect()
-            raise Transient(f"{self._provider.title} did not answer within {_CALL_SECONDS} s.") from None
-        except (MCPError, httpx2.HTTPError, ValueError, ExceptionGroup) as error:
-            await self._disconnect()
-            raise self._classify(error) from None
+            raise sorted_out from None
 
-    def _classify(self, error: Exception) -> BootsError:
-        if ours := _ours_within(error):
-            return ours
-        title, failure = self._provider.title, self._transport.failure
-        match failure.status:
-            case 401:
+    def _classify(self, error: BaseException) -> BaseException:
+        title = self._provider.title
+        match error:
+            case BootsError():
+                return error
+            case TimeoutError():
+                return Transient(f"{title} did not answer within {_CALL_SECONDS} s.")
+            case MCPError() | httpx2.HTTPError() | ValueError() | ExceptionGroup():
+                failure = self._transport.failure
+            case _:
+                return error
+        match failure:
+            case _Failure(ours=BootsError() as ours):
+                return ours
+            case _Failure(status=401):
                 return NeedsReauth(f"{title} refused the token. Connect again.")
-            case 403:
+            case _Failure(status=403):
                 return Forbidden(f"{title} does not allow this with what was granted. Connect again with more rights.")
-            case 429:
-                return RateLimited(f"{title} asks us to slow down.", retry_after(failure.headers.get("retry-after")))
-            case 404:
+            case _Failure(status=429, headers=headers):
+                return RateLimited(f"{title} asks us to slow down.", retry_after(headers.get("retry-after")))
+            case _Failure(status=404) if self._client is None:
                 return ConfigError(f"There is no MCP server of {title} at its address.")
-            case status if status is not None and status >= 500:
-                return Transient(f"{title} failed with HTTP {status}." if status != _CUT else f"{title} hung up.")
+            case _Failure(status=status) if status == _CUT:
+                return Transient(f"{title} hung up.")
+            case _Failure(status=status) if status >= 500:
+                return Transient(f"{title} failed with HTTP {status}.")
         if isinstance(error, MCPError) and error.code in (-32601, -32602):
             return ConfigError(f"{title}'s MCP server refused a call that its schema allows; update Boots.")
         return Transient(f"The connection to {title} broke, or its answer was no MCP.")
-
-
-def _ours_within(error: BaseException) -> BootsError | None:
-    """An error of ours that the SDK's task groups have wrapped: the token service raises inside a request."""
-    if isinstance(error, BootsError):
-        return error
-    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else (error.__cause__, error.__context__)
-    return next((found for each in inner if each is not None and (found := _ours_within(each))), None)
 
 
 async def _list_schemas(client: Client) -> dict[str, Mapping[str, Any]]:

@@ -56,14 +56,14 @@ class SyncQueue:
         return [Message(**row) for row in rows]
 
     def postpone(self, message: Message, seconds: int) -> None:
-        """Look at a message again later: its run is queued or live."""
+        """Look at a message again later, as if it had not been read: its run is queued or live."""
         with self._database.connection() as connection:
             connection.execute(
                 "select private.postpone_sync_message(%s, %s, %s)", [message.msg_id, message.read_ct, seconds]
             )
 
     def claim(self, org_id: UUID, job_id: UUID, read_ct: int, run_id: str) -> Job | None:
-        """Take a handed-off job; None when somebody holds it, it has ended, or it was handed off again."""
+        """Take a handed-off job; None when somebody holds it, it has ended, has to wait, or was handed off again."""
         with self._database.connection() as connection:
             return _job(
                 connection.execute(
@@ -73,7 +73,7 @@ class SyncQueue:
             )
 
     def claim_by_hand(self, org_id: UUID, provider: str, kind: str, run_id: str) -> Job | None:
-        """Make (or adopt) a job and take it; None when a sync of this connection is running."""
+        """Make (or adopt) a job and take it; None when one is running, or the provider asked us to wait."""
         with self._database.connection() as connection:
             return _job(
                 connection.execute(
@@ -103,13 +103,14 @@ class SyncQueue:
 
     def release(
         self, job: Job, delay: timedelta, *, burns_attempt: bool, error_class: str | None, message: str | None
-    ) -> None:
-        """Give the job back to the queue until `delay` has passed."""
+    ) -> bool:
+        """Give the job back to the queue until `delay` has passed; False when the lease is lost."""
         with self._database.connection() as connection:
-            connection.execute(
-                "select private.release_sync(%s, %s, %s, %s, %s, %s, %s)",
+            row = connection.execute(
+                "select private.release_sync(%s, %s, %s, %s, %s, %s, %s) as released",
                 [job.org_id, job.id, job.lease_token, delay, burns_attempt, error_class, message],
-            )
+            ).fetchone()
+        return bool(row and row["released"])
 
     def enqueue(self, org_id: UUID, source_id: UUID, kind: str, reason: str) -> UUID:
         """Ask for a sync; returns the job that will do it."""

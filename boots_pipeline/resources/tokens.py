@@ -6,14 +6,16 @@ anybody uses it. This is the one lock of the project that is held across an outs
 refreshes of one token would revoke it.
 """
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import httpx
+import httpx2
 from authlib.integrations.base_client.errors import OAuthError
-from authlib.integrations.httpx_client import OAuth2Client
+from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 from boots_pipeline.errors import BootsError, ConfigError, NeedsReauth, Transient
 from boots_pipeline.providers.base import Provider
@@ -22,6 +24,8 @@ from boots_pipeline.resources.vault import Vault
 from boots_pipeline.settings import provider_settings
 
 _REFRESH_SECONDS = 20
+_ASSUMED_LIFE = 3_600
+_LONGEST_LIFE = 366 * 24 * 3_600
 _RECONNECT = "The connection was revoked or has run out. Connect again."
 
 
@@ -45,7 +49,8 @@ class TokenService:
     def access_token(self, org_id: UUID, source_id: UUID, provider: Provider, refused: str | None = None) -> str:
         """A token that lasts for a while. `refused`: one that the provider would not take, so not that one again.
 
-        Raises NeedsReauth, Transient or ConfigError.
+        Blocks, for as long as a refresh takes: not for an event loop's own thread. Raises NeedsReauth, Transient or
+        ConfigError.
         """
         with self._database.organisation(org_id) as transaction:
             grant = _read_grant(transaction, org_id, source_id, provider)
@@ -68,7 +73,7 @@ class TokenService:
                 return token
             if grant.refresh_id is None:
                 raise NeedsReauth(_RECONNECT)
-            answer = _spend(provider, vault.read_token(grant.refresh_id))
+            answer = asyncio.run(_spend(provider, vault.read_token(grant.refresh_id)))
             access_id = vault.store_token(answer["access_token"], "access")
             # Most rotate, some do not answer with a refresh token at all: then the old one stays.
             refresh_id = vault.store_token(answer["refresh_token"], "refresh") if answer.get("refresh_token") else None
@@ -82,16 +87,16 @@ class TokenService:
         return str(answer["access_token"])
 
 
-def expiry(token_response: dict[str, Any]) -> datetime:
+def expiry(token_response: Mapping[str, Any]) -> datetime:
     """When an access token ends. An answer that does not say is taken for an hour, never for ever."""
     try:
-        seconds = max(0, int(token_response.get("expires_in") or 3600))
-    except (TypeError, ValueError):
-        seconds = 3600
-    return datetime.now(UTC) + timedelta(seconds=seconds)
+        seconds = int(token_response.get("expires_in") or _ASSUMED_LIFE)
+    except (TypeError, ValueError, OverflowError):
+        seconds = _ASSUMED_LIFE
+    return datetime.now(UTC) + timedelta(seconds=min(max(0, seconds), _LONGEST_LIFE))
 
 
-def oauth_client(provider: Provider) -> OAuth2Client:
+def oauth_client(provider: Provider) -> AsyncOAuth2Client:
     """An OAuth client with the provider's credentials. Raises ConfigError when there are none."""
     told = provider_settings(provider.env_prefix)
     if not told.client_id or told.client_secret is None:
@@ -99,26 +104,26 @@ def oauth_client(provider: Provider) -> OAuth2Client:
             f"{provider.title} has no OAuth client: set {provider.env_prefix}CLIENT_ID and "
             f"{provider.env_prefix}CLIENT_SECRET (docs/providers.md says where to get them)."
         )
-    return OAuth2Client(
+    return AsyncOAuth2Client(
         told.client_id,
         told.client_secret.get_secret_value(),
         token_endpoint_auth_method=provider.oauth.client_auth,
-        timeout=httpx.Timeout(10, connect=5),
+        timeout=httpx2.Timeout(10, connect=5),
         follow_redirects=False,
     )
 
 
-def _spend(provider: Provider, refresh_token: str) -> dict[str, Any]:
+async def _spend(provider: Provider, refresh_token: str) -> Mapping[str, Any]:
     try:
-        with oauth_client(provider) as client:
-            answer = client.refresh_token(provider.oauth.token_url, refresh_token=refresh_token)
+        async with asyncio.timeout(_REFRESH_SECONDS), oauth_client(provider) as client:
+            answer = await client.refresh_token(provider.oauth.token_url, refresh_token=refresh_token)
     except OAuthError as refusal:
         if refusal.error == "invalid_grant":
             raise NeedsReauth(_RECONNECT) from None
         if refusal.error in ("invalid_client", "unauthorized_client"):
             raise ConfigError(f"{provider.title} refused our OAuth client; check its id and secret.") from None
         raise Transient(f"{provider.title} could not renew the access token.") from None
-    except (httpx.HTTPError, ValueError):
+    except (httpx2.HTTPError, TimeoutError, ValueError):
         raise Transient(f"{provider.title} did not answer the renewal of the access token.") from None
     if not isinstance(answer.get("access_token"), str):
         raise Transient(f"{provider.title} answered the renewal without a token.")

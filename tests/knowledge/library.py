@@ -1,13 +1,12 @@
 """Documents for a test, kept as the sync engine keeps them: rows of source_documents, their vectors pending."""
 
-import hashlib
 from collections.abc import Iterable
 from uuid import UUID, uuid4
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from boots_pipeline.knowledge.passages import cut
+from boots_pipeline.knowledge.passages import cut, text_hash
 from boots_pipeline.providers.base import Document
 
 
@@ -71,7 +70,7 @@ class Library:
         )
 
     def _row(self, provider: str, stream: str, external_id: str, document: Document) -> tuple[object, ...]:
-        text_hash = hashlib.sha256(f"{document.title}\0{document.content}".encode()).digest()
+        named = text_hash(document.title, document.content)
         facts = [
             {"name": fact.name, "value": fact.value, "as_of": fact.as_of.isoformat() if fact.as_of else None}
             for fact in document.facts
@@ -85,8 +84,8 @@ class Library:
             document.title,
             document.content,
             document.url,
-            text_hash,
-            text_hash,
+            named,
+            named,
             document.source_updated_at,
             list(document.client_keys),
             document.names_client,

@@ -204,7 +204,7 @@ def shape(identity: Identity) -> object:
     return records, dict(identity.documents)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(before=worlds(), world=worlds(), seed=st.integers())
 def test_no_order_matters_and_a_replay_changes_nothing(before: list[Source], world: list[Source], seed: int) -> None:
     known = dict(identify(ORG, before, {}).new_keys)
@@ -219,7 +219,7 @@ def test_no_order_matters_and_a_replay_changes_nothing(before: list[Source], wor
     assert replayed.new_keys == {}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(world=worlds())
 def test_every_record_is_of_one_client_and_no_client_has_two_of_a_provider(world: list[Source]) -> None:
     identity = identify(ORG, world, {})

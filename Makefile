@@ -1,0 +1,38 @@
+# Two commands make everything; they install what they need into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo up test check browser clean
+
+demo: $(VENV)/ready
+	$(BIN)/boots demo
+
+up: $(VENV)/ready
+	$(BIN)/boots up
+
+test: $(VENV)/ready browser check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/ready
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+
+# The smoke path drives Debian's Chromium: installed here when it is missing and this is a machine where we may.
+browser:
+	@command -v chromium >/dev/null || { \
+	  echo "Installing Chromium for the browser test"; \
+	  { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1 \
+	  || { echo "Chromium is missing and could not be installed; run: sudo apt-get install chromium" >&2; exit 1; }; }
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed" >&2; exit 1; }
+	@echo "Installing into $(VENV), pinned by constraints.txt; once, about two minutes"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .boots

@@ -1,0 +1,268 @@
+"""The `boots` command: each subcommand in a few lines over what does the work. Errors are one sentence, exit code 1."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from boots_pipeline.errors import BootsError, ConfigError
+from boots_pipeline.local.supervisor import attach, databases, everything
+from boots_pipeline.resources.database import Database
+from boots_pipeline.resources.queue import SyncQueue
+from boots_pipeline.settings import Settings, settings
+
+
+class _Commands(click.Group):
+    """Turns our errors into sentences, and a stop into a quiet end, for every command at once."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BootsError as error:
+            raise click.ClickException(str(error)) from None
+        except KeyboardInterrupt:
+            click.echo("\nStopped; nothing is left running.", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=_Commands)
+@click.version_option(package_name="boots-integrations")
+def main() -> None:
+    """Boots' knowledge of its customers' clients."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+
+
+@main.command()
+@as_json
+def demo(as_json: bool) -> None:
+    """The whole loop on this machine, with nothing running and no account anywhere."""
+    from boots_pipeline.local.demo import Demo
+
+    told = Demo(settings(), Console(stderr=as_json, highlight=False))
+    try:
+        told.run()
+    finally:
+        if as_json:
+            click.echo(json.dumps(told.result))
+
+
+@main.command()
+def up() -> None:
+    """Start everything and stay until Ctrl-C."""
+    from boots_pipeline.local.organisations import seed
+
+    console = Console(highlight=False)
+    with console.status("Starting Postgres, the sandbox, the pages and Dagster"):
+        stack = everything(settings(), lambda line: console.print(f"[green]✓[/] {line}"))
+        local = stack.__enter__()
+    try:
+        seed(local.databases.owner, local.sandbox)
+        console.print(f"\nsettings   {local.web}/settings/integrations")
+        console.print(f"proposals  {local.web}/proposals\nDagster    {local.dagster}\nCtrl-C stops it all.")
+        while True:
+            time.sleep(3600)
+    finally:
+        stack.__exit__(None, None, None)
+
+
+@main.command()
+@click.option("--assume-applied", multiple=True, metavar="VERSION", help="Record a version that was applied by hand.")
+def migrate(assume_applied: tuple[str, ...]) -> None:
+    """Bring the database up to date, as its owner."""
+    from boots_pipeline.migrations import migrate
+
+    def report(line: str) -> None:
+        click.echo(f"applied {line}")
+
+    told = settings()
+    if told.database_url is not None:
+        applied = migrate(told.database_url, assume_applied=frozenset(assume_applied), report=report)
+    else:
+        with databases(told) as urls:
+            applied = migrate(urls.owner, assume_applied=frozenset(assume_applied), report=report)
+    click.echo(f"{len(applied)} migrations applied." if applied else "Everything was applied already.")
+
+
+@main.command()
+@click.option("--org", "slug", required=True, help="The organisation's slug.")
+@click.option("--provider", help="Only this provider; otherwise every connection.")
+@click.option("--full", is_flag=True, help="Everything again, not only what changed.")
+def sync(slug: str, provider: str | None, full: bool) -> None:
+    """Ask for a sync, and watch it when Boots is running."""
+    with _worker() as database:
+        queue = SyncQueue(database)
+        org_id = queue.organisation_id(slug)
+        with database.organisation(org_id) as transaction:
+            sources = transaction.execute(
+                "select id, provider from connected_sources where org_id = %s and coalesce(provider = %s, true)",
+                [org_id, provider],
+            ).fetchall()
+        if not sources:
+            raise ConfigError(f"{slug} has no such connection; connect it on the settings page.")
+        for source in sources:
+            queue.enqueue(org_id, source["id"], "full" if full else "delta", "asked for at the command line")
+            click.echo(f"{source['provider']}: a {'full' if full else 'delta'} sync is in the queue.")
+        if attach(settings()) is None:
+            click.echo("Boots is not running here; `boots up` will do it.")
+            return
+        _watch(database, org_id)
+
+
+def _watch(database: Database, org_id: Any) -> None:
+    console = Console(highlight=False)
+    with console.status("waiting for Dagster") as status:
+        while True:
+            with database.organisation(org_id) as transaction:
+                rows = transaction.execute(
+                    """select distinct on (s.provider) s.provider, j.status, j.stage, j.items_seen, j.items_expected,
+                              j.documents_added, j.documents_changed, j.documents_removed, j.error_message
+                         from ingestion_jobs j join connected_sources s on s.org_id = j.org_id and s.id = j.source_id
+                        where j.org_id = %s order by s.provider, j.created_at desc""",
+                    [org_id],
+                ).fetchall()
+            live = [row for row in rows if row["status"] in ("queued", "running")]
+            if not live:
+                break
+            status.update(
+                ", ".join(
+                    f"{row['provider']} {row['stage']} {row['items_seen']}/{row['items_expected'] or '?'}"
+                    for row in live
+                )
+            )
+            time.sleep(0.5)
+    for row in rows:
+        changes = f"{row['documents_added']} new, {row['documents_changed']} changed, {row['documents_removed']} gone"
+        console.print(f"{row['provider']}: {row['status']}, {changes}. {row['error_message'] or ''}")
+
+
+_STATUS = """
+select o.slug, s.provider, s.status, s.status_message as message, s.last_synced_at, j.status as job, j.stage,
+       j.items_seen, j.items_expected,
+       (select count(*) from source_documents d
+         where d.org_id = s.org_id and d.source_id = s.id and d.deleted_at is null) as documents,
+       (select count(*) from client_intelligence c where c.org_id = s.org_id and c.retired_at is null) as clients
+  from connected_sources s
+  join organizations o on o.id = s.org_id
+  left join lateral (select * from ingestion_jobs j where j.org_id = s.org_id and j.source_id = s.id
+                      order by j.created_at desc, j.id limit 1) j on true
+ where s.org_id = %s
+ order by s.provider
+"""
+
+
+@main.command()
+@as_json
+def status(as_json: bool) -> None:
+    """Every connection: how it is, and what is kept."""
+    rows: list[dict[str, Any]] = []
+    with _worker() as database:
+        queue = SyncQueue(database)
+        for slug in queue.connected_organisations():
+            org_id = queue.organisation_id(slug)
+            with database.organisation(org_id) as transaction:
+                rows.extend(transaction.execute(_STATUS, [org_id]).fetchall())
+    if as_json:
+        click.echo(json.dumps({"connections": rows}, default=str))
+        return
+    if not rows:
+        click.echo("Nothing is connected yet: `boots up`, then the settings page.")
+        return
+    table = Table()
+    for column in ("organisation", "provider", "status", "last synced", "documents", "clients", "last sync"):
+        table.add_column(column)
+    for row in rows:
+        last = f"{row['last_synced_at']:%Y-%m-%d %H:%M}" if row["last_synced_at"] else "never"
+        table.add_row(
+            row["slug"], row["provider"], row["message"] or row["status"], last, f"{row['documents']:,}",
+            f"{row['clients']:,}", row["job"] or "",
+        )  # fmt: skip
+    Console(highlight=False).print(table)
+
+
+@main.command()
+@click.argument("text")
+@click.option("--org", "slug", required=True, help="The organisation's slug.")
+@click.option("--limit", default=8, show_default=True)
+@as_json
+def search(text: str, slug: str, limit: int, as_json: bool) -> None:
+    """What the memory knows about something."""
+    from boots_pipeline.knowledge.search import search_knowledge
+    from boots_pipeline.resources.embedder import embedder_for
+
+    with _worker() as database:
+        found = search_knowledge(
+            database, embedder_for(settings()), SyncQueue(database).organisation_id(slug), text, limit
+        )
+    clients, documents = found.clients.hits, found.documents.hits
+    incomplete = [each.completeness for each in (found.clients, found.documents) if each.completeness]
+    if as_json:
+        told = {
+            "clients": [{"name": c.client_name, "similarity": c.similarity, "summary": c.summary} for c in clients],
+            "documents": [
+                {"title": d.title, "provider": d.provider, "type": d.document_type, "relevance": d.relevance,
+                 "as_of": d.as_of, "url": d.url, "content": d.content}
+                for d in documents
+            ],
+            "incomplete": incomplete,
+        }  # fmt: skip
+        click.echo(json.dumps(told, default=str))
+        return
+    table = Table()
+    for column in ("", "what", "from", "as of"):
+        table.add_column(column, ratio=3 if column == "what" else None)
+    for client in clients:
+        table.add_row(
+            f"{client.similarity:.2f}",
+            f"[bold]{client.client_name}[/]\n{client.summary}",
+            "profile",
+            _day(client.as_of),
+        )
+    for hit in documents:
+        table.add_row(
+            f"{hit.relevance:.2f}",
+            f"[bold]{hit.title}[/]\n{hit.content[:300]}",
+            f"{hit.provider} {hit.document_type}",
+            _day(hit.as_of),
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    for sentence in incomplete:
+        console.print(f"[dim]{sentence}[/]")
+
+
+def _day(moment: Any) -> str:
+    return f"{moment:%Y-%m-%d}" if moment else ""
+
+
+@contextmanager
+def _worker() -> Iterator[Database]:
+    """The database as the pipeline's role, wherever it is."""
+    with _worker_url(settings()) as url:
+        database = Database(url, application="boots-cli", size=2)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+@contextmanager
+def _worker_url(told: Settings) -> Iterator[str]:
+    if told.worker_database_url is not None:
+        yield told.worker_database_url
+    else:
+        with databases(told) as urls:
+            yield urls.worker

@@ -1,0 +1,71 @@
+"""The only assembly: what exists, what checks it, what starts it, and what it borrows."""
+
+import warnings
+
+import dagster as dg
+
+# Partitioned checks are in preview in 1.13; without them one organisation's failure would be another's.
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+
+from boots_pipeline.assets.checks import asset_checks  # noqa: E402 the filters come first
+from boots_pipeline.assets.client_intelligence import client_intelligence  # noqa: E402
+from boots_pipeline.assets.embeddings import embeddings  # noqa: E402
+from boots_pipeline.assets.proposal import IN_MEMORY, proposal  # noqa: E402
+from boots_pipeline.assets.source_documents import documents_asset  # noqa: E402
+from boots_pipeline.ingestion.sync import SyncEngine  # noqa: E402
+from boots_pipeline.providers import PROVIDERS  # noqa: E402
+from boots_pipeline.resources.database import Database  # noqa: E402
+from boots_pipeline.resources.embedder import embedder_for  # noqa: E402
+from boots_pipeline.resources.language_model import language_model_for  # noqa: E402
+from boots_pipeline.resources.live import LiveDocuments  # noqa: E402
+from boots_pipeline.resources.mcp_gateway import McpGateway  # noqa: E402
+from boots_pipeline.resources.queue import SyncQueue  # noqa: E402
+from boots_pipeline.resources.tokens import TokenService  # noqa: E402
+from boots_pipeline.resources.vault import EnvelopeVault, KeyRing  # noqa: E402
+from boots_pipeline.sensors.ingestion_queue import ingestion_queue  # noqa: E402
+from boots_pipeline.sensors.proposal_jobs import proposal_jobs  # noqa: E402
+from boots_pipeline.sensors.schedules import nightly_checks, nightly_delta, standing_checks  # noqa: E402
+from boots_pipeline.settings import Settings, settings  # noqa: E402
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Everything, on the databases and services that the settings name. Nothing is opened before it is used.
+
+    Raises ConfigError without a worker's database or a vault key: no key, no start.
+    """
+    database = Database(settings.required("worker_database_url"), application="boots-pipeline")
+    gateway = McpGateway(database, TokenService(database, EnvelopeVault(KeyRing.from_settings(settings))))
+    queue = SyncQueue(database)
+    embedder = embedder_for(settings)
+    return dg.Definitions(
+        assets=[*(documents_asset(provider) for provider in PROVIDERS.values()), embeddings, client_intelligence],
+        asset_checks=asset_checks,
+        jobs=[proposal, standing_checks],
+        sensors=[
+            ingestion_queue,
+            proposal_jobs,
+            dg.AutomationConditionSensorDefinition(
+                "changes_net",
+                target=dg.AssetSelection.groups("memory"),
+                default_status=dg.DefaultSensorStatus.RUNNING,
+                minimum_interval_seconds=60,
+                description="Runs what is derived when documents changed in any other way than through a sync.",
+            ),
+        ],
+        schedules=[nightly_delta, nightly_checks],
+        resources={
+            "database": database,
+            "queue": queue,
+            "engine": SyncEngine(database, queue, gateway, embedder),
+            "embedder": embedder,
+            IN_MEMORY: dg.mem_io_manager,
+            "live": LiveDocuments(database, gateway),
+            "language_model": language_model_for(settings),
+        },
+        # Pulls wait for providers, not for cores, and a process a step costs 2 to 3 s.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions(settings())

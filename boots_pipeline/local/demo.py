@@ -1,0 +1,243 @@
+"""The demo: the whole loop with nothing running and no account anywhere, as a user would go through it.
+
+Every step checks what it says; a step that did not happen raises, and the command ends with its sentence.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Column, Table
+
+from boots_pipeline.knowledge.search import Found, search_clients, search_documents
+from boots_pipeline.local.organisations import seed
+from boots_pipeline.local.runs import latest_run
+from boots_pipeline.local.supervisor import Local, attach, everything
+from boots_pipeline.local.visitor import VisitError, Visitor, wait_for
+from boots_pipeline.resources.database import Database
+from boots_pipeline.resources.embedder import embedder_for
+from boots_pipeline.resources.queue import SyncQueue
+from boots_pipeline.settings import Settings
+
+_PROVIDER = "hubspot"
+_QUESTION = "refurbishment of a waiting area, done while the building stays open"
+_SYNC_SECONDS = 300
+_PROPOSAL_SECONDS = 120
+
+
+class Demo:
+    """One run of the demo. `result` is what `--json` prints."""
+
+    def __init__(self, settings: Settings, console: Console) -> None:
+        self._settings = settings
+        self._console = console
+        self.result: dict[str, Any] = {"ok": False, "seconds": {}}
+
+    def run(self) -> None:
+        """Go through the loop. Raises BootsError at the first step that does not do what it says."""
+        self._console.print(
+            Panel(
+                "The whole loop on this machine: connect a (sandbox) HubSpot, pull it through MCP, roll it "
+                "up into client profiles, search them, and write a proposal that says what it rests on.\n"
+                "[dim]Every company and person below is fiction.[/]",
+                title="[bold]Boots integrations",
+                border_style="yellow",
+            )
+        )
+        begun = time.time()
+        with ExitStack() as stack:
+            local = self._start(stack)
+            visitor = Visitor(local.web)
+            stack.callback(visitor.close)
+            slug = self._connect(local, visitor)
+            self._sync(local, visitor, slug, begun)
+            clients = self._search(local, slug)
+            proposal_id = self._propose(visitor, clients)
+            self._say_where(local, proposal_id)
+        self.result["ok"] = True
+
+    def _start(self, stack: ExitStack) -> Local:
+        with self._stage("start", "Start") as tell:
+            local = attach(self._settings)
+            if local is None:
+                local = stack.enter_context(everything(self._settings, tell))
+            slugs = seed(local.databases.owner, local.sandbox)
+            self.result["organizations"] = len(slugs)
+        return local
+
+    def _connect(self, local: Local, visitor: Visitor) -> str:
+        with self._stage("connect", "Connect") as tell:
+            world = httpx.get(f"{local.sandbox}/_control/world", timeout=30).json()["organizations"][0]
+            admin = next(user["email"] for user in world["users"] if user["role"] == "admin")
+            slug = visitor.sign_in(admin)
+            tell(f"signed in as {admin}")
+            visitor.connect(_PROVIDER, slug)
+            if visitor.card(_PROVIDER)["state"] in ("never_connected", "waiting", "error", "needs_reauth"):
+                raise VisitError("The callback came back, but the connection is not active.")
+            tell("consent given; tokens in the vault, the full sync is queued")
+            self.result["connections"] = 1
+        return slug
+
+    def _sync(self, local: Local, visitor: Visitor, slug: str, since: float) -> None:
+        with self._progress("sync", "Sync") as show:
+
+            def look() -> bool | None:
+                card = visitor.card(_PROVIDER)
+                run = latest_run(local.dagster, {"org": slug}, since)
+                live = card["progress"]
+                if live:
+                    show(live["items_seen"], live["items_expected"], live["words"])
+                elif run and run.step:
+                    show(None, None, run.step.replace("__", "/"))
+                if run is None or not run.has_ended or live:
+                    return None
+                if run.status != "SUCCESS":
+                    raise VisitError(f"Dagster's run {run.id} ended as {run.status}: {local.dagster}/runs/{run.id}")
+                return True
+
+            wait_for(look, _SYNC_SECONDS, "The sync")
+            kept, clients = self._count(local, slug)
+            show(sum(kept.values()), sum(kept.values()), f"{sum(kept.values()):,} documents, {clients} clients")
+        counted = httpx.get(f"{local.sandbox}/_control/truth?counts=1", timeout=30).json()
+        truth = {stream: counted["organizations"][slug][_PROVIDER][stream] for stream in kept}
+        table = Table(box=None, header_style="dim")
+        for column in (slug, "HubSpot holds", "kept"):
+            table.add_column(column, justify="left" if column == slug else "right")
+        for stream, number in kept.items():
+            table.add_row(stream, f"{truth[stream]:,}", f"{number:,}")
+        self._console.print(table)
+        if kept != truth or not clients:
+            raise VisitError("What is kept is not what HubSpot holds.")
+        self.result["documents"] = {_PROVIDER: sum(kept.values())}
+        self.result["clients"] = clients
+
+    def _count(self, local: Local, slug: str) -> tuple[dict[str, int], int]:
+        with self._database(local) as database:
+            org_id = SyncQueue(database).organisation_id(slug)
+            with database.organisation(org_id) as transaction:
+                rows = transaction.execute(
+                    """select document_type, count(*) as n from source_documents
+                        where org_id = %s and deleted_at is null group by 1 order by 1""",
+                    [org_id],
+                ).fetchall()
+                clients = transaction.execute(
+                    "select count(*) as n from client_intelligence where org_id = %s and retired_at is null", [org_id]
+                ).fetchone()
+        return {row["document_type"]: row["n"] for row in rows}, clients["n"] if clients else 0
+
+    def _search(self, local: Local, slug: str) -> list[str]:
+        with self._stage("search", "Search"), self._database(local) as database:
+            org_id = SyncQueue(database).organisation_id(slug)
+            embedder = embedder_for(self._settings)
+            clients = search_clients(database, embedder, org_id, _QUESTION, 3)
+            documents = search_documents(database, embedder, org_id, _QUESTION, 5)
+        self._show_hits(clients, documents)
+        if not clients.hits or not documents.hits:
+            raise VisitError("The search found nothing.")
+        self.result["hits"] = len(clients.hits) + len(documents.hits)
+        return [hit.client_name for hit in clients.hits]
+
+    def _show_hits(self, clients: Found[Any], documents: Found[Any]) -> None:
+        self._console.print(f"\n[bold]“{_QUESTION}”[/]")
+        hits = [(hit.similarity, "client", hit.client_name, hit.summary) for hit in clients.hits]
+        hits += [(hit.similarity, hit.document_type, hit.title, hit.content) for hit in documents.hits]
+        grid = Table.grid(padding=(0, 1), expand=True)
+        grid.add_column(justify="right", style="yellow", min_width=4)
+        grid.add_column(style="dim", no_wrap=True, min_width=9)
+        grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        for similarity, kind, name, text in hits:
+            grid.add_row(f"{similarity or 0:.2f}", kind, f"[bold]{name}[/]  [dim]{' '.join(text.split())}")
+        self._console.print(grid, "")
+
+    def _propose(self, visitor: Visitor, clients: list[str]) -> str:
+        client = clients[0]
+        brief = f"A proposal for {client}: {_QUESTION}. Say what we know of them, what is open, and what to do next."
+        with self._progress("proposal", "Propose") as show:
+            proposal_id = visitor.ask_for_proposal(f"{client}: {_QUESTION.partition(',')[0]}", brief)
+
+            def look() -> dict[str, Any] | None:
+                proposal = visitor.proposal(proposal_id)
+                show(None, None, proposal["status"])
+                if proposal["status"] == "failed":
+                    raise VisitError(f"The proposal failed: {proposal.get('error')}")
+                return proposal if proposal["status"] == "ready" else None
+
+            proposal = wait_for(look, _PROPOSAL_SECONDS, "The proposal")
+            attributions = sum(len(section["informed_by"]) for section in proposal["sections"])
+            show(1, 1, f"{len(proposal['sections'])} sections, {attributions} attributions")
+        for section in proposal["sections"]:
+            sources = "\n".join(
+                f"- *{source['title']}* ({source['provider']}, {source['relevance']})"
+                for source in section["informed_by"]
+            )
+            body = f"{section['body']}\n\n**Informed by**\n\n{sources}" if sources else section["body"]
+            self._console.print(Panel(Markdown(body), title=section["heading"], title_align="left", border_style="dim"))
+        if not proposal["sections"] or not attributions:
+            raise VisitError("The proposal rests on nothing.")
+        self.result["proposal"] = {"sections": len(proposal["sections"]), "attributions": attributions}
+        return proposal_id
+
+    def _say_where(self, local: Local, proposal_id: str) -> None:
+        table = Table(show_header=False, box=None)
+        for what, where in (
+            ("settings", f"{local.web}/settings/integrations"),
+            ("this proposal", f"{local.web}/proposals/{proposal_id}"),
+            ("Dagster", local.dagster),
+        ):
+            table.add_row(what, where)
+        stages = "  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.result["seconds"].items())
+        self._console.print(table)
+        self._console.print(f"[dim]{stages}[/]")
+        self._console.print("All of it stops now; [bold]make up[/] starts the same things and stays.")
+
+    @contextmanager
+    def _stage(self, name: str, title: str) -> Iterator[Any]:
+        """A step with a spinner; what it tells is printed under it."""
+        with self._progress(name, title) as show:
+            yield lambda line: show(None, None, line)
+
+    @contextmanager
+    def _progress(self, name: str, title: str) -> Iterator[Any]:
+        """A step with a bar, when it knows how much there is."""
+        begun = time.monotonic()
+        columns = (
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("[bold]{task.description}"),
+            BarColumn(16),
+            TextColumn("[yellow]{task.fields[seconds]}"),
+            TextColumn("[dim]{task.fields[told]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        )
+        with Progress(*columns, console=self._console) as progress:
+            task = progress.add_task(title, total=None, told="", seconds="")
+
+            def show(done: int | None, total: int | None, told: str) -> None:
+                progress.update(task, told=told)
+                if total:
+                    progress.update(task, total=total, completed=min(done or 0, total))
+
+            yield show
+            seconds = time.monotonic() - begun
+            progress.update(task, total=1, completed=1, seconds=f"{seconds:.1f} s")
+        self.result["seconds"][name] = round(seconds, 2)
+
+    @contextmanager
+    def _database(self, local: Local) -> Iterator[Database]:
+        database = Database(local.databases.worker, application="boots-demo", size=2)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+def _sources(informed_by: list[dict[str, Any]]) -> Iterator[str]:
+    """A line a source, however many quotes of it were used."""
+    quotes = Counter((each["title"], each["provider"], each["relevance"]) for each in informed_by)
+    for (title, provider, relevance), number in quotes.items():
+        yield f"- *{title}*, {provider}, relevance {relevance:.2f}" + (f", {number} quotes" if number > 1 else "")

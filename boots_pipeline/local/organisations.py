@@ -1,0 +1,27 @@
+"""The sandbox's organisations and users, put where the portal would have them. Fiction, for development only."""
+
+import httpx
+import psycopg
+
+
+def seed(owner_url: str, sandbox_url: str) -> list[str]:
+    """Insert what is missing; returns the slugs."""
+    world = httpx.get(f"{sandbox_url}/_control/world", timeout=30).raise_for_status().json()
+    organisations = world["organizations"]
+    with psycopg.connect(owner_url) as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into organizations (slug, name) values (%(slug)s, %(name)s) on conflict (slug) do nothing",
+            organisations,
+        )
+        users = [{**user, "slug": each["slug"]} for each in organisations for user in each["users"]]
+        cursor.executemany(
+            "insert into auth.users (id, email) values (%(id)s, %(email)s) on conflict do nothing", users
+        )
+        cursor.executemany(
+            """insert into organization_members (org_id, user_id, role)
+               select o.id, u.id, %(role)s from organizations o, auth.users u
+                where o.slug = %(slug)s and u.email = %(email)s
+               on conflict do nothing""",
+            users,
+        )
+    return [each["slug"] for each in organisations]

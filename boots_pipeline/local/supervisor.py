@@ -1,0 +1,209 @@
+"""One supervisor owns a local Boots: database, sandbox, pages and Dagster. Every other command is handed URLs.
+
+`boots up` and `boots demo` run it; a command that needs only the database attaches to a running one, or starts the
+embedded server for its own duration. With DATABASE_URL set, that Postgres is used and no server is started.
+"""
+
+import base64
+import fcntl
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from boots_pipeline.errors import ConfigError
+from boots_pipeline.local.postgres import DatabaseUrls, create_databases, embedded_postgres
+from boots_pipeline.local.processes import Program, running
+from boots_pipeline.migrations import migrate
+from boots_pipeline.providers import PROVIDERS
+from boots_pipeline.settings import Settings, provider_settings
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Local:
+    """A running Boots, as other commands see it."""
+
+    pid: int
+    databases: DatabaseUrls
+    web: str
+    dagster: str
+    sandbox: str
+    vault_key_file: str
+
+
+def attach(settings: Settings) -> Local | None:
+    """The running supervisor of this checkout, if there is one."""
+    if not _is_locked(settings.boots_home):
+        return None
+    try:
+        told = json.loads((settings.boots_home / "supervisor.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return Local(**{**told, "databases": DatabaseUrls(**told["databases"])})
+
+
+@contextmanager
+def databases(settings: Settings, report: Report = lambda line: None) -> Iterator[DatabaseUrls]:
+    """URLs of a migrated database: the running supervisor's, DATABASE_URL's, or the embedded server's meanwhile."""
+    if local := attach(settings):
+        yield local.databases
+        return
+    with _own_databases(settings) as urls:
+        migrate(urls.owner, report=report)
+        yield urls
+
+
+@contextmanager
+def everything(settings: Settings, report: Report, *, sandbox_size: str = "demo") -> Iterator[Local]:
+    """Run all of Boots until the block ends. Raises ConfigError, InfraError."""
+    home = settings.boots_home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    with _lock(home), _own_databases(settings) as urls:
+        applied = migrate(urls.owner)
+        report(f"database is up, {len(applied)} migrations applied" if applied else "database is up")
+        local = Local(
+            pid=os.getpid(),
+            databases=urls,
+            web=f"http://127.0.0.1:{settings.web_port}",
+            dagster=f"http://127.0.0.1:{settings.dagster_port}",
+            sandbox=f"http://127.0.0.1:{settings.sandbox_port}",
+            vault_key_file=str(_private_file(home / "vault.key", _vault_key)),
+        )
+        environment = _environment(settings, local, home)
+        with running(_programs(settings, local, sandbox_size, home), environment, home, report):
+            state = home / "supervisor.json"
+            state.write_text(json.dumps(asdict(local)))
+            try:
+                yield local
+            finally:
+                state.unlink(missing_ok=True)
+
+
+def _programs(settings: Settings, local: Local, sandbox_size: str, home: Path) -> list[list[Program]]:
+    """What runs, in the order in which it needs each other: Dagster's UI and daemon load from the code server."""
+    python = sys.executable
+    workspace = str(CHECKOUT / "workspace.yaml")
+    state = home / "sandbox"
+    state.mkdir(exist_ok=True)
+    sandbox = Program(
+        "sandbox",
+        [python, "-m", "sandbox", "--port", str(settings.sandbox_port), "--size", sandbox_size, "--state", str(state)],
+        settings.sandbox_port,
+        "SANDBOX_PORT",
+        f"{local.sandbox}/_control/health",
+    )
+    pages = Program("pages", [python, "-m", "oauth_app"], settings.web_port, "WEB_PORT", f"{local.web}/healthz")
+    code_server = Program(
+        "code server",
+        [python, "-m", "dagster", "api", "grpc", "-m", "boots_pipeline.definitions", "-h", "127.0.0.1",
+         "-p", str(settings.code_server_port), "--location-name", "boots_pipeline"],
+        settings.code_server_port,
+        "CODE_SERVER_PORT",
+    )  # fmt: skip
+    interface = Program(
+        "Dagster UI",
+        [python, "-m", "dagster_webserver", "-w", workspace, "-h", "127.0.0.1", "-p", str(settings.dagster_port)],
+        settings.dagster_port,
+        "DAGSTER_PORT",
+        f"{local.dagster}/server_info",
+    )
+    daemon = Program("Dagster daemon", [python, "-m", "dagster._daemon", "run", "-w", workspace], None)
+    return [[sandbox, pages, code_server], [daemon, interface]]
+
+
+def _environment(settings: Settings, local: Local, home: Path) -> dict[str, str]:
+    """What the processes are told. The owner's URL is not among it: nothing that serves or works may migrate."""
+    storage = home / "dagster"
+    storage.mkdir(exist_ok=True)
+    secret_key = _private_file(home / "secret.key", lambda: secrets.token_urlsafe(48)).read_text()
+    inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    databases = {name: url for name, url in local.databases.environment().items() if name != "DATABASE_URL"}
+    return {
+        **_sandbox_clients(local),
+        "VAULT_KEY_FILE": local.vault_key_file,
+        "SECRET_KEY": secret_key,
+        "PUBLIC_BASE_URL": local.web,
+        **inherited,
+        **databases,
+        "PYTHONPATH": str(CHECKOUT),
+        "PYTHONUNBUFFERED": "1",
+        "WEB_PORT": str(settings.web_port),
+        "CODE_SERVER_PORT": str(settings.code_server_port),
+        "DAGSTER_HOME": str(CHECKOUT),
+        "DAGSTER_STORAGE": str(storage),
+    }
+
+
+def _sandbox_clients(local: Local) -> dict[str, str]:
+    """Point the providers that have no OAuth client of their own at the sandbox."""
+    variables: dict[str, str] = {}
+    for provider in PROVIDERS.values():
+        if provider_settings(provider.env_prefix).client_id:
+            continue
+        root = f"{local.sandbox}/{provider.name}"
+        told = {
+            "CLIENT_ID": "boots-sandbox",
+            "CLIENT_SECRET": "boots-sandbox-secret",
+            "MCP_URL": f"{root}/mcp",
+            "ISSUER": root,
+            "AUTHORIZATION_URL": f"{root}/oauth/authorize/user",
+            "TOKEN_URL": f"{root}/oauth/v3/token",
+            "REVOCATION_URL": f"{root}/oauth/v3/token/revoke",
+        }
+        variables.update({f"{provider.env_prefix}{name}": value for name, value in told.items()})
+    return variables
+
+
+@contextmanager
+def _own_databases(settings: Settings) -> Iterator[DatabaseUrls]:
+    if settings.database_url is not None:
+        yield DatabaseUrls(
+            owner=settings.required("database_url"),
+            worker=settings.required("worker_database_url"),
+            web=settings.required("web_database_url"),
+            dagster=settings.required("dagster_pg_url"),
+        )
+        return
+    with embedded_postgres(settings.boots_home.resolve() / "postgres") as socket_dir:
+        yield create_databases(socket_dir, "boots")
+
+
+@contextmanager
+def _lock(home: Path) -> Iterator[None]:
+    with (home / "lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"Boots is running already in {home}; stop it first, or use it.") from None
+        yield
+
+
+def _is_locked(home: Path) -> bool:
+    if not (home / "lock").exists():
+        return False
+    with (home / "lock").open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def _vault_key() -> str:
+    return f"local:{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
+def _private_file(path: Path, content: Callable[[], str]) -> Path:
+    """A secret of this checkout, made once, readable by this user alone from its first byte on."""
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as handle:
+            handle.write(content())
+    return path

@@ -1,0 +1,236 @@
+"""A proposal from its brief to its attributions, on a real database, by the offline writer."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from boots_pipeline.agents.attribution import attribute
+from boots_pipeline.agents.jobs import ClaimedProposal, claim_proposal
+from boots_pipeline.agents.researcher import research
+from boots_pipeline.agents.reviewer import review
+from boots_pipeline.agents.stages import Research, ReviewedDraft
+from boots_pipeline.agents.strategist import plan
+from boots_pipeline.agents.writer import write
+from boots_pipeline.errors import BadItem, LeaseLost, Transient
+from boots_pipeline.knowledge.passages import text_hash
+from boots_pipeline.providers.base import Document
+from boots_pipeline.resources.database import Database
+from boots_pipeline.resources.embedder import WordllamaEmbedder
+from tests.agents.conftest import Live
+from tests.conftest import Organisation
+from tests.knowledge.library import Library
+from tests.knowledge.records import deal
+
+BRIEF = "Bay View Hotel wants a quiet oak stair for its wedding barn before 1 March."
+Ask = Callable[..., UUID]
+
+
+def written(found: Research) -> ReviewedDraft:
+    return review(write(None, found, plan(None, found)), found)
+
+
+def claimed(database: Database) -> ClaimedProposal:
+    job = claim_proposal(database, "worker-1")
+    assert job is not None
+    return job
+
+
+def put_down(database: Database, job: ClaimedProposal, found: Research, draft: ReviewedDraft) -> int:
+    return attribute(database, job.org_id, job.proposal_id, draft, found, job_id=job.job_id, worker=job.worker)
+
+
+def test_research_finds_the_client_and_reads_its_open_deal_live(
+    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live, owner: psycopg.Connection
+) -> None:
+    found = research(database, embedder, live, known.org_id, ask(known.org_id, BRIEF))
+
+    assert found.client is not None
+    assert found.client.name == "Bay View Hotel"
+    assert live.asked == [("hubspot", "deals", "5")]
+    kinds = {piece.title: piece.kind for piece in found.knowledge}
+    assert kinds == {
+        "Bay View Hotel": "client",
+        "Oak stair": "deal",
+        "Bar counter": "deal",
+        "Jane Doe": "person",
+        "Site visit": "document",
+    }
+    assert [piece.id for piece in found.knowledge] == [f"K{n}" for n in range(1, 6)]
+    stair = next(piece for piece in found.knowledge if piece.title == "Oak stair")
+    assert stair.live
+    kept = owner.execute("select content_hash from source_documents where title = 'Oak stair'").fetchone()
+    assert kept is not None
+    assert stair.content_hash == kept["content_hash"].hex()
+    assert all(0 <= piece.relevance <= 1 for piece in found.knowledge)
+    assert Research.model_validate_json(found.model_dump_json()) == found
+
+
+def test_what_another_client_told_us_stays_out(
+    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live
+) -> None:
+    brief = f"{BRIEF} It should be as good as the desks and the school deal."
+    found = research(database, embedder, live, known.org_id, ask(known.org_id, brief))
+    assert "77777" not in found.model_dump_json()
+    nobody = research(database, embedder, live, known.org_id, ask(known.org_id, "Desks"))
+    assert nobody.client is None
+    assert "77777" not in nobody.model_dump_json()
+
+
+def test_a_deal_that_moved_on_is_told_as_it_is_now(
+    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live
+) -> None:
+    live.answers["5"] = deal("Oak stair", 1, "GBP 14000.00", "closedwon", day=5)
+    found = research(database, embedder, live, known.org_id, ask(known.org_id, BRIEF))
+    stair = next(piece for piece in found.knowledge if piece.title == "Oak stair")
+    assert "GBP 14000.00" in stair.text
+    moved = live.answers["5"]
+    assert isinstance(moved, Document)
+    assert stair.content_hash == text_hash(moved.title, moved.content).hex()
+    assert "14000.00" in written(found).model_dump_json()
+    assert "12500.00" not in written(found).model_dump_json()
+
+
+def test_a_deal_that_is_gone_is_left_out_and_one_that_cannot_be_read_is_noted(
+    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live
+) -> None:
+    live.answers["5"] = None
+    gone = research(database, embedder, live, known.org_id, ask(known.org_id, BRIEF))
+    assert "Oak stair" not in {piece.title for piece in gone.knowledge}
+    assert any("no longer in hubspot" in note for note in gone.notes)
+
+    live.answers["5"] = Transient("HubSpot did not answer.")
+    unsure = research(database, embedder, live, known.org_id, ask(known.org_id, BRIEF))
+    assert "Oak stair could not be checked live in hubspot: HubSpot did not answer." in unsure.notes
+    assert "12500.00" in written(unsure).model_dump_json()
+
+
+def test_a_proposal_is_written_with_what_informed_it(
+    database: Database,
+    embedder: WordllamaEmbedder,
+    known: Library,
+    ask: Ask,
+    live: Live,
+    owner: psycopg.Connection,
+) -> None:
+    proposal_id = ask(known.org_id, BRIEF)
+    job = claimed(database)
+    assert (job.org_id, job.proposal_id, job.attempts) == (known.org_id, proposal_id, 1)
+    found = research(database, embedder, live, job.org_id, job.proposal_id)
+    draft = written(found)
+    assert draft.verdicts == ()
+
+    count = put_down(database, job, found, draft)
+
+    proposal = owner.execute("select * from proposals").fetchone()
+    assert proposal is not None
+    assert proposal["status"] == "ready"
+    headings = [section["heading"] for section in proposal["sections"]]
+    assert headings == [
+        "Our understanding of you",
+        "What you need",
+        "Our approach",
+        "Where we stand together",
+        "The people involved",
+        "Next steps",
+    ]
+    assert "no language model was used" in proposal["sections"][0]["body"]
+    assert "Bay View Hotel works in HOSPITALITY" not in proposal["sections"][0]["body"]
+    assert "Bay View Hotel works in hospitality and is based in Whitby, England." in proposal["sections"][0]["body"]
+    assert "They renovate in winter." in proposal["sections"][0]["body"]
+    assert "They decide in May." in proposal["sections"][1]["body"]
+    assert "Jane Doe, Owner, jane@bay.example" in proposal["sections"][4]["body"]
+    rows = owner.execute("select * from source_attribution order by section, evidence_quote").fetchall()
+    assert len(rows) == count > 6
+    client = owner.execute("select id from client_intelligence where client_name = 'Bay View Hotel'").fetchone()
+    assert client is not None
+    for row in rows:
+        assert row["agent_role"] == "writer"
+        assert row["section"] in headings
+        assert row["evidence_content_hash"] is not None
+        assert row["evidence_quote"]
+        visit = row["evidence_title"] == "Site visit"
+        assert row["client_intelligence_id"] == (None if visit else client["id"])
+        assert row["source_document_id"] == (row["evidence_document_id"] if visit else None)
+    assert any(row["evidence_title"] == "Site visit" for row in rows)
+    finished = owner.execute("select status, error, finished_at is not null as ended from jobs").fetchone()
+    assert finished == {"status": "completed", "error": None, "ended": True}
+
+
+def test_putting_it_down_again_changes_nothing(
+    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live, owner: psycopg.Connection
+) -> None:
+    ask(known.org_id, BRIEF)
+    job = claimed(database)
+    found = research(database, embedder, live, job.org_id, job.proposal_id)
+    put_down(database, job, found, written(found))
+    before = owner.execute("select * from source_attribution order by id").fetchall()
+    put_down(database, job, found, written(found))
+    assert owner.execute("select * from source_attribution order by id").fetchall() == before
+
+
+def test_who_lost_the_job_writes_nothing(
+    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live, owner: psycopg.Connection
+) -> None:
+    ask(known.org_id, BRIEF)
+    job = claimed(database)
+    found = research(database, embedder, live, job.org_id, job.proposal_id)
+    owner.execute("update jobs set lease_until = now() - interval '1 minute'")
+    again = claim_proposal(database, "worker-2")
+    assert again is not None
+    assert again.attempts == 2
+    with pytest.raises(LeaseLost):
+        put_down(database, job, found, written(found))
+    assert owner.execute("select count(*) as n from source_attribution").fetchone() == {"n": 0}
+    assert owner.execute("select status, sections from proposals").fetchone() == {"status": "writing", "sections": []}
+
+
+def test_a_draft_of_which_nothing_is_left_is_not_written(
+    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live
+) -> None:
+    ask(known.org_id, BRIEF)
+    job = claimed(database)
+    found = research(database, embedder, live, job.org_id, job.proposal_id)
+    empty = ReviewedDraft(sections=(), written_by="m", checked=3, verdicts=())
+    with pytest.raises(BadItem):
+        put_down(database, job, found, empty)
+
+
+def test_an_organisation_without_connections_gets_a_proposal_too(
+    database: Database,
+    embedder: WordllamaEmbedder,
+    organisation: Organisation,
+    ask: Ask,
+    live: Live,
+    owner: psycopg.Connection,
+) -> None:
+    ask(organisation.id, BRIEF)
+    job = claimed(database)
+    found = research(database, embedder, live, job.org_id, job.proposal_id)
+    assert (found.client, found.knowledge, live.asked) == (None, (), [])
+    assert put_down(database, job, found, written(found)) == 0
+    proposal = owner.execute("select status, jsonb_array_length(sections) as n from proposals").fetchone()
+    assert proposal == {"status": "ready", "n": 4}
+
+
+def test_what_the_organisation_says_of_itself_is_attributed_to_it(
+    database: Database,
+    embedder: WordllamaEmbedder,
+    organisation: Organisation,
+    ask: Ask,
+    live: Live,
+    owner: psycopg.Connection,
+) -> None:
+    owner.execute(
+        "insert into org_brain (org_id, title, content) values (%s, 'Values', 'We build stairs that do not creak.')",
+        [organisation.id],
+    )
+    ask(organisation.id, BRIEF)
+    job = claimed(database)
+    found = research(database, embedder, live, job.org_id, job.proposal_id)
+    assert put_down(database, job, found, written(found)) == 1
+    row = owner.execute("select * from source_attribution").fetchone()
+    assert row is not None
+    assert row["org_brain_id"] is not None
+    assert (row["evidence_document_id"], row["evidence_quote"]) == (None, "We build stairs that do not creak.")
