@@ -81,7 +81,11 @@ class Card:
 
     @property
     def connect_label(self) -> str:
-        return "Connect" if self.state in ("never_connected", "waiting", "disconnected") else "Connect again"
+        return (
+            "Connect"
+            if self.state in ("never_connected", "waiting", "not_connected", "disconnected")
+            else "Connect again"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """As the API tells it."""
@@ -124,7 +128,7 @@ def _card(name: str, title: str, row: dict[str, Any] | None, is_admin: bool) -> 
         message=row["message"],
         account=row["account"],
         last_synced_at=row["last_synced_at"],
-        next_sync_at=row["next_sync_at"],
+        next_sync_at=row["next_sync_at"] if state != "needs_reauth" else None,
         documents=documents,
         documents_words=", ".join(counted(n, kind) for kind, n in documents.items()) or "none yet",
         left_out=row["left_out"],
@@ -141,7 +145,8 @@ def _state(row: dict[str, Any]) -> str:
     if row["job_status"] == "queued":
         return "paused" if _is_ahead(row["retry_after"]) else "queued"
     if row["status"] == "error":
-        return "error"
+        # Its rhythms stand as long as it holds a grant.
+        return "error" if row["next_sync_at"] else "not_connected"
     return "up_to_date" if row["last_synced_at"] else "connected"
 
 
@@ -154,7 +159,8 @@ def _words(title: str, row: dict[str, Any], state: str) -> tuple[str, str | None
         "syncing": ("Syncing", None),
         "paused": (f"Paused until {moment(row['retry_after'])}", f"{title} asked us to wait; it goes on by itself."),
         "queued": ("Waiting to sync", None),
-        "error": ("Something went wrong", retry or "Connect to try again."),
+        "error": ("Something went wrong", retry),
+        "not_connected": ("Not connected", None),
         "up_to_date": (f"Up to date as of {moment(row['last_synced_at'])}", None),
         "connected": ("Connected", retry),
     }[state]
@@ -186,6 +192,7 @@ def _can(state: str, is_admin: bool) -> tuple[str, ...]:
         "never_connected": ("connect",),
         "waiting": ("connect",),
         "disconnected": ("connect",),
+        "not_connected": ("connect",),
         "needs_reauth": ("connect", "disconnect"),
         "error": ("sync", "connect", "disconnect"),
     }.get(state, ("sync", "disconnect"))

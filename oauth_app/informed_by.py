@@ -83,4 +83,4 @@ def _source(row: dict[str, Any]) -> Source:
 
 def _safe_link(url: str | None) -> str | None:
     # The address came from a provider: only one that opens a web page becomes a link.
-    return url if url is not None and url.startswith("https://") else None
+    return url if url is not None and url.startswith(("https://", "http://")) else None

@@ -61,7 +61,10 @@ def _refuse_unbounded_role(url: str) -> None:
                 "select rolsuper or rolbypassrls from pg_roles where rolname = current_user"
             ).fetchone()
     except psycopg.OperationalError:
-        raise InfraError("The database at WEB_DATABASE_URL does not answer. `boots up` starts a local one.") from None
+        raise InfraError(
+            "The database at WEB_DATABASE_URL does not answer, or does not know the role that it names. `boots up` "
+            "starts a local one, `boots migrate` makes its roles."
+        ) from None
     if row is None or row[0]:
         raise ConfigError(
             "WEB_DATABASE_URL connects as a superuser or with BYPASSRLS, where row level security does not hold. "

@@ -86,7 +86,7 @@ def test_up_to_date_with_counts_and_the_next_sync(
     [
         ("pending", "waiting", "Waiting for you at HubSpot", ["connect"]),
         ("needs_reauth", "needs_reauth", "HubSpot needs you again", ["connect", "disconnect"]),
-        ("error", "error", "Something went wrong", ["sync", "connect", "disconnect"]),
+        ("error", "not_connected", "Not connected", ["connect"]),
         ("revoked", "disconnected", "Disconnected", ["connect"]),
         ("active", "connected", "Connected", ["sync", "disconnect"]),
     ],
@@ -99,6 +99,19 @@ def test_every_state_in_words(
     told = card(admin)
     assert (told["state"], told["status"], told["can"]) == (state, words, can)
     assert words in admin.get("/settings/integrations").text
+
+
+def test_a_sync_that_failed_is_told_apart_from_a_connection_that_never_was(
+    admin: Browser, owner: psycopg.Connection, organisation: Organisation
+) -> None:
+    source = make_source(owner, organisation.id, "error")
+    owner.execute(
+        "insert into sync_schedules values (%s, %s, 'delta', now() + interval '30 hours')", [organisation.id, source]
+    )
+    told = card(admin)
+    assert (told["state"], told["status"]) == ("error", "Something went wrong")
+    assert told["advice"].startswith("It is tried again ")
+    assert told["can"] == ["sync", "connect", "disconnect"]
 
 
 def test_a_rate_limit_says_until_when(admin: Browser, owner: psycopg.Connection, organisation: Organisation) -> None:
