@@ -77,9 +77,15 @@ def web_database(urls: DatabaseUrls) -> Iterator[Database]:
 
 
 @pytest.fixture
-def vault() -> EnvelopeVault:
+def vault_keys() -> str:
+    """A key ring as VAULT_KEYS holds it."""
+    return f"test:{base64.b64encode(os.urandom(32)).decode()}"
+
+
+@pytest.fixture
+def vault(vault_keys: str) -> EnvelopeVault:
     """An envelope with a key of its own."""
-    return EnvelopeVault(KeyRing({"test": os.urandom(32)}))
+    return EnvelopeVault(KeyRing.parse(vault_keys))
 
 
 @dataclass(frozen=True)

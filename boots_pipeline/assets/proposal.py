@@ -45,7 +45,7 @@ def research(
     embedder: dg.ResourceParam[Embedder],
     live: dg.ResourceParam[LiveDocuments],
 ) -> Iterator[dg.Output[Any]]:
-    claimed = claim_proposal(database, worker=context.run_id)
+    claimed = claim_proposal(database, worker=context.run.run_id)
     if claimed is None:
         context.log.info("Nothing waits: another run has claimed it.")
         return

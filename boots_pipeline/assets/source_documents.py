@@ -47,7 +47,7 @@ def documents_asset(provider: Provider) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         org_id = await asyncio.to_thread(engine.queue.organisation_id, context.partition_key)
         handed_over = context.run.tags.get(job_tag(provider.name))
-        job = await asyncio.to_thread(_claim, engine.queue, org_id, provider.name, handed_over, context.run_id)
+        job = await asyncio.to_thread(_claim, engine.queue, org_id, provider.name, handed_over, context.run.run_id)
         if job is None:
             context.log.info("Nothing to do here: this connection is being synced by another run, or was already.")
             outcome = Outcome("already syncing")

@@ -173,10 +173,7 @@ class Demo:
             attributions = sum(len(section["informed_by"]) for section in proposal["sections"])
             show(1, 1, f"{len(proposal['sections'])} sections, {attributions} attributions")
         for section in proposal["sections"]:
-            sources = "\n".join(
-                f"- *{source['title']}* ({source['provider']}, {source['relevance']})"
-                for source in section["informed_by"]
-            )
+            sources = "\n".join(_sources(section["informed_by"]))
             body = f"{section['body']}\n\n**Informed by**\n\n{sources}" if sources else section["body"]
             self._console.print(Panel(Markdown(body), title=section["heading"], title_align="left", border_style="dim"))
         if not proposal["sections"] or not attributions:

@@ -22,7 +22,7 @@ import psutil
 from boots_pipeline.errors import ConfigError, InfraError
 
 _START_SECONDS = 90
-_STOP_SECONDS = 6
+_STOP_SECONDS = 3  # a code server waits up to a minute for open calls, and none of ours is worth it
 
 
 @dataclass(frozen=True)

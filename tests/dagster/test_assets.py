@@ -1,0 +1,107 @@
+"""The assets on a real instance: materialized by hand, they make, adopt or leave alone a sync."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import dagster as dg
+import psycopg
+import pytest
+
+from boots_pipeline.assets.checks import standing_evaluations
+from boots_pipeline.resources.database import Database
+from tests.conftest import Organisation
+from tests.outside import Outside
+
+EVERYTHING = dg.AssetSelection.groups("memory")
+
+
+@pytest.fixture
+def materialize(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, organisation: Organisation
+) -> Callable[[], dg.ExecuteInProcessResult]:
+    """Materialize an organisation's partition of everything, with its checks, as a click in the UI does."""
+    instance.add_dynamic_partitions("orgs", [organisation.slug])
+    job = definitions.resolve_implicit_global_asset_job_def()
+
+    def materialize() -> dg.ExecuteInProcessResult:
+        return job.execute_in_process(instance=instance, partition_key=organisation.slug, raise_on_error=False)
+
+    return materialize
+
+
+def hubspot_metadata(result: dg.ExecuteInProcessResult) -> dict[str, object]:
+    (event,) = result.asset_materializations_for_node("source_documents__hubspot")
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
+
+
+def test_by_hand_the_queued_job_is_adopted_and_everything_computed(
+    materialize: Callable[[], dg.ExecuteInProcessResult],
+    connect: Callable[[Organisation], UUID],
+    organisation: Organisation,
+    outside: Outside,
+    owner: psycopg.Connection,
+    database: Database,
+) -> None:
+    connect(organisation)
+    result = materialize()
+    assert result.success
+    truth = outside.truth(organisation.slug)
+    told = hubspot_metadata(result)
+    assert told["outcome"] == "completed"
+    assert told["dagster/row_count"] == sum(len(records) for records in truth.values())
+    assert evaluations(result) == {
+        "source_is_in_sync": True,
+        "every_document_is_embedded": True,
+        "every_fact_has_a_living_source": True,
+        "every_job_ends": True,
+    }
+    clients = owner.execute("select count(*) as n from client_intelligence where retired_at is null").fetchone()["n"]
+    assert clients == len(truth["companies"])
+    assert [row["status"] for row in owner.execute("select status from ingestion_jobs")] == ["completed"]
+
+    again = materialize()
+    assert hubspot_metadata(again)["outcome"] == "completed"
+    assert hubspot_metadata(again)["changed"] == 0
+    assert owner.execute("select count(*) as n from ingestion_jobs").fetchone()["n"] == 2
+
+    owner.execute("update source_documents set deleted_at = now() where document_type = 'companies'")
+    found = {each.check_name: each for each in standing_evaluations(database)}
+    assert found["every_document_is_embedded"].passed
+    assert not found["every_fact_has_a_living_source"].passed
+    assert found["every_fact_has_a_living_source"].partition == organisation.slug
+
+
+def test_a_sync_that_runs_elsewhere_is_left_alone(
+    materialize: Callable[[], dg.ExecuteInProcessResult],
+    connect: Callable[[Organisation], UUID],
+    organisation: Organisation,
+    owner: psycopg.Connection,
+) -> None:
+    connect(organisation)
+    owner.execute(
+        """update ingestion_jobs set status = 'running', lease_token = gen_random_uuid(),
+                  lease_until = now() + interval '1 minute'"""
+    )
+    assert hubspot_metadata(materialize())["outcome"] == "already syncing"
+
+
+def test_a_lost_grant_is_an_outcome_and_a_red_check_not_a_failure(
+    materialize: Callable[[], dg.ExecuteInProcessResult],
+    connect: Callable[[Organisation], UUID],
+    organisation: Organisation,
+    outside: Outside,
+    owner: psycopg.Connection,
+) -> None:
+    connect(organisation)
+    outside.fault(tool="*", kind="status", status=401, times=None)
+    result = materialize()
+    assert result.success
+    assert hubspot_metadata(result)["outcome"] == "failed"
+    assert evaluations(result)["source_is_in_sync"] is False
+    connection = owner.execute("select status, status_message from connected_sources").fetchone()
+    assert connection["status"] == "needs_reauth"
+    assert "Connect again" in connection["status_message"]
