@@ -101,7 +101,7 @@ def _forget_quarantined(transaction: Connection, job: Job, listed: Listed) -> No
 def _move_watermark(
     transaction: Connection, job: Job, listed: Listed, shortfall: int, runs: int, vanished: int
 ) -> None:
-    """A shortfall holds the watermark for three runs; then it goes on, on record; a delta's asks for a reconciliation."""
+    """A shortfall holds the watermark for three runs; then it moves on, and a delta's asks for a reconciliation."""
     moves = not shortfall or runs > _SHORTFALL_RUNS
     if shortfall and moves and not listed.complete:
         transaction.execute(
