@@ -7,6 +7,7 @@ session.
 import asyncio
 import base64
 import os
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,11 +36,18 @@ from tests.outside import Outside, sandbox_process
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The socket folder of a server with a migrated template database."""
+def postgres() -> Iterator[str]:
+    """The socket folder of a server with a migrated template database.
+
+    Not in pytest's own folder: another pytest that starts meanwhile closes that to all but root, and as root the server
+    runs as somebody else.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the wheel warns where there is no XDG_RUNTIME_DIR
-        with embedded_postgres(tmp_path_factory.mktemp("postgres") / "data") as socket_dir:
+        with (
+            tempfile.TemporaryDirectory(prefix="boots-tests-") as folder,
+            embedded_postgres(Path(folder) / "data") as socket_dir,
+        ):
             _forgo_durability(DatabaseUrls.on_socket(socket_dir, "postgres").owner)
             migrate(create_databases(socket_dir, "template_boots").owner)
             yield socket_dir
@@ -90,9 +98,15 @@ def web_database(urls: DatabaseUrls) -> Iterator[Database]:
 
 
 @pytest.fixture
-def vault() -> EnvelopeVault:
-    """An envelope with a key of its own."""
-    return EnvelopeVault(KeyRing({"test": os.urandom(32)}))
+def vault_keys() -> str:
+    """A key of this test's own, as VAULT_KEYS says it."""
+    return f"test:{base64.b64encode(os.urandom(32)).decode()}"
+
+
+@pytest.fixture
+def vault(vault_keys: str) -> EnvelopeVault:
+    """An envelope with that key."""
+    return EnvelopeVault(KeyRing.parse(vault_keys))
 
 
 @dataclass(frozen=True)
@@ -284,9 +298,9 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def vault_key_file(tmp_path: Path) -> Path:
+def vault_key_file(tmp_path: Path, vault_keys: str) -> Path:
     """A key file as `boots up` makes it."""
     path = tmp_path / "vault.key"
     path.touch(mode=0o600)
-    path.write_text(f"test:{base64.b64encode(os.urandom(32)).decode()}")
+    path.write_text(vault_keys)
     return path

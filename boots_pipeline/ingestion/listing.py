@@ -110,7 +110,8 @@ def _move_watermark(
     transaction.execute(
         """insert into sync_streams as s (org_id, source_id, stream, watermark, listed_at, shortfall, shortfall_runs,
                                           vanished)
-           values (%(org)s, %(source)s, %(stream)s, coalesce(%(watermark)s, '-infinity'), %(listed_at)s, %(shortfall)s,
+           values (%(org)s, %(source)s, %(stream)s, coalesce(%(watermark)s::timestamptz, '-infinity'),
+                   %(listed_at)s::timestamptz, %(shortfall)s,
                    %(runs)s, %(vanished)s)
            on conflict (org_id, source_id, stream) do update
            set watermark = greatest(s.watermark, excluded.watermark),

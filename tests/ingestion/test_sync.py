@@ -4,7 +4,10 @@ import re
 
 import pytest
 
-from boots_pipeline.ingestion import sync
+from boots_pipeline.errors import Transient
+from boots_pipeline.ingestion.sync import Outcome, _conclude_outcome
+from boots_pipeline.providers.base import Account
+from boots_pipeline.providers.hubspot import HUBSPOT
 from tests.conftest import Connected
 
 TOTAL = 120  # of the small world: 20 companies, 60 contacts, 40 deals
@@ -121,8 +124,6 @@ def test_passages_of_an_old_text_go_with_it(connected: Connected) -> None:
 def test_without_an_embedder_documents_are_kept_all_the_same(
     connected: Connected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from boots_pipeline.errors import Transient
-
     def fail(texts: object) -> None:
         raise Transient("The embedder is away.")
 
@@ -133,17 +134,8 @@ def test_without_an_embedder_documents_are_kept_all_the_same(
     assert all(document["embedding"] is None for document in connected.documents().values())
 
 
-def test_streams_that_the_grant_does_not_open_are_named(
-    connected: Connected, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sentences = sync.Outcome("running")
-    account = sync.Account("1", unavailable={"deals": "REQUIRES_REAUTHORIZATION"})
-    sync._conclude_outcome(sentences, connected.engine and sync_provider(), account)
-    assert sentences.status == "partial"
-    assert sentences.message == "Deals are not available with this grant (REQUIRES_REAUTHORIZATION)."
-
-
-def sync_provider() -> object:
-    from boots_pipeline.providers.hubspot import HUBSPOT
-
-    return HUBSPOT
+def test_streams_that_the_grant_does_not_open_are_named() -> None:
+    outcome = Outcome("running")
+    _conclude_outcome(outcome, HUBSPOT, Account("1", unavailable={"deals": "REQUIRES_REAUTHORIZATION"}))
+    assert outcome.status == "partial"
+    assert outcome.message == "Deals are not available with this grant (REQUIRES_REAUTHORIZATION)."
