@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from boots_pipeline.ingestion import batches
@@ -33,6 +34,10 @@ from boots_pipeline.resources.tokens import TokenService, expiry
 from boots_pipeline.resources.vault import EnvelopeVault, KeyRing
 from boots_pipeline.settings import provider_settings
 from tests.outside import Outside, sandbox_process
+
+# A busy machine draws its first examples slowly, which is nothing that a test should fail for.
+settings.register_profile("boots", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("boots")
 
 
 @pytest.fixture(scope="session")

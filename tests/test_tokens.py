@@ -1,12 +1,16 @@
 """Access tokens: one refresh at a time whoever asks, kept before it is used, and never told."""
 
+import json
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from uuid import UUID
 
@@ -190,3 +194,60 @@ def test_an_expiry_that_makes_no_sense_is_an_hour(told: Any) -> None:
 @pytest.mark.parametrize(("told", "at_most"), [(-5, timedelta(0)), (10**15, timedelta(days=366)), ("60", timedelta(seconds=60))])
 def test_an_expiry_is_clamped(told: Any, at_most: timedelta) -> None:
     assert expiry({"expires_in": told}) - datetime.now(UTC) <= at_most
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"access_token": "next", "expires_in": 60}, {"access_token": "next"}, {"access_token": "next", "expires_in": 1e30}],
+)
+def test_an_answer_without_a_refresh_token_keeps_the_old_one(
+    held: Held, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]
+) -> None:
+    before = held.kept("refresh")
+    held.expire()
+    with answering(answer) as url:
+        monkeypatch.setenv("HUBSPOT_TOKEN_URL", url)
+        provider_settings.cache_clear()
+        assert held.access() == "next"
+    assert (held.kept("access"), held.kept("refresh")) == ("next", before)
+
+
+@pytest.mark.parametrize("answer", [{}, {"access_token": None}, {"access_token": 7}, [], "token", {"error": "strange"}])
+def test_an_answer_without_a_token_changes_nothing(
+    held: Held, monkeypatch: pytest.MonkeyPatch, answer: Any
+) -> None:
+    before = (held.kept("access"), held.kept("refresh"))
+    held.expire()
+    with answering(answer) as url:
+        monkeypatch.setenv("HUBSPOT_TOKEN_URL", url)
+        provider_settings.cache_clear()
+        with pytest.raises(Transient):
+            held.access()
+    assert (held.kept("access"), held.kept("refresh")) == before
+
+
+@contextmanager
+def answering(answer: Any) -> Iterator[str]:
+    """A token endpoint that always says the same."""
+    body = json.dumps(answer).encode()
+
+    class Endpoint(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Endpoint)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/token"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
