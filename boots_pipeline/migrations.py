@@ -92,7 +92,7 @@ def _apply_local(connection: psycopg.Connection, path: Path) -> None:
     text = path.read_text()
     unless = _UNLESS.search(text)
     if unless is None or not _value(connection, f"select {unless[1]}"):
-        with connection.transaction():
+        with _told(f"local/{path.name}"), connection.transaction():
             connection.execute(text.encode())
 
 
@@ -150,7 +150,7 @@ def _pending(connection: psycopg.Connection, migrations: list[Migration]) -> lis
 
 
 def _apply(connection: psycopg.Connection, migration: Migration) -> None:
-    try:
+    with _told(f"{migration.version}_{migration.name}.sql"):
         if "-- migrate:no-transaction" in migration.text:
             connection.execute(migration.text.encode())
             _record(connection, migration, migration.text)
@@ -158,12 +158,17 @@ def _apply(connection: psycopg.Connection, migration: Migration) -> None:
             with connection.transaction():
                 connection.execute(migration.text.encode())
                 _record(connection, migration, migration.text)
+    connection.execute("reset all")
+    connection.execute("set lock_timeout = '5s'")
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """A file's failure with its name. A migration holds no tenant's data: its error may be told whole."""
+    try:
+        yield
     except psycopg.Error as error:
-        # A migration holds no tenant's data: its error may be told whole, and has to be, to be mended.
-        raise ConfigError(f"{migration.version}_{migration.name}.sql failed: {error}") from error
-    finally:
-        connection.execute("reset all")
-        connection.execute("set lock_timeout = '5s'")
+        raise ConfigError(f"sql/{name} failed: {error}") from error
 
 
 def _assume(connection: psycopg.Connection, migrations: list[Migration], version: str) -> None:

@@ -4,40 +4,66 @@ The databases are copies of one template (a copy takes about 0.1 s), on a server
 session.
 """
 
+import asyncio
 import base64
 import os
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
-from boots_pipeline.ingestion.sync import SyncEngine
+from boots_pipeline.ingestion import batches
+from boots_pipeline.ingestion.sync import Outcome, SyncEngine
 from boots_pipeline.local.postgres import DatabaseUrls, create_databases, embedded_postgres
 from boots_pipeline.migrations import migrate
+from boots_pipeline.providers import hubspot
 from boots_pipeline.providers.hubspot import HUBSPOT
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.embedder import WordllamaEmbedder
 from boots_pipeline.resources.mcp_gateway import McpGateway
-from boots_pipeline.resources.queue import SyncQueue
+from boots_pipeline.resources.queue import Job, SyncQueue
 from boots_pipeline.resources.tokens import TokenService, expiry
 from boots_pipeline.resources.vault import EnvelopeVault, KeyRing
 from boots_pipeline.settings import provider_settings
 from tests.outside import Outside, sandbox_process
 
+# A busy machine draws its first examples slowly, which is nothing that a test should fail for.
+settings.register_profile("boots", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("boots")
+
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The socket folder of a server with a migrated template database."""
+def postgres() -> Iterator[str]:
+    """The socket folder of a server with a migrated template database.
+
+    Not in pytest's own folder: another pytest that starts meanwhile closes that to all but root, and as root the server
+    runs as somebody else.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the wheel warns where there is no XDG_RUNTIME_DIR
-        with embedded_postgres(tmp_path_factory.mktemp("postgres") / "data") as socket_dir:
+        with (
+            tempfile.TemporaryDirectory(prefix="boots-tests-") as folder,
+            embedded_postgres(Path(folder) / "data") as socket_dir,
+        ):
+            _forgo_durability(DatabaseUrls.on_socket(socket_dir, "postgres").owner)
             migrate(create_databases(socket_dir, "template_boots").owner)
             yield socket_dir
+
+
+def _forgo_durability(admin: str) -> None:
+    """The server is thrown away at the end: it need not wait for the disk."""
+    with psycopg.connect(admin, autocommit=True) as connection:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(f"alter system set {setting} = off")
+        connection.execute("select pg_reload_conf()")
 
 
 @pytest.fixture
@@ -188,10 +214,98 @@ def connect(
     return connect
 
 
+@dataclass(frozen=True)
+class Connected:
+    """An organisation's connected HubSpot, and what a test asks and tells about it."""
+
+    organisation: Organisation
+    id: UUID
+    owner: psycopg.Connection
+    outside: Outside
+    queue: SyncQueue
+    engine: SyncEngine
+
+    def take(self) -> Job:
+        """Read the message that waits and claim its job, as sensor and run do."""
+        (message,) = self.queue.read(10)
+        assert message.problem is None, message
+        job = self.queue.claim(message.org_id, message.job_id, message.read_ct, "test")
+        assert job is not None
+        return job
+
+    def run(self, job: Job) -> Outcome:
+        return asyncio.run(self.engine.run(job, HUBSPOT))
+
+    def sync(self, kind: str | None = None) -> Outcome:
+        """Run the sync that waits; with a kind, ask for it first."""
+        if kind is not None:
+            self.queue.enqueue(self.organisation.id, self.id, kind, "test")
+        return self.run(self.take())
+
+    def wake(self) -> None:
+        """Let the time pass until what was put off is due, and leases have run out."""
+        self.owner.execute("update pgmq.q_ingestion_queue set vt = clock_timestamp()")
+        self.owner.execute("update ingestion_jobs set lease_until = '-infinity' where lease_until is not null")
+        self.owner.execute("update ingestion_jobs set retry_after = '-infinity' where retry_after is not null")
+
+    def job(self) -> dict[str, Any]:
+        """The newest job."""
+        return self.owner.execute("select * from ingestion_jobs order by created_at desc limit 1").fetchone()
+
+    def source(self) -> dict[str, Any]:
+        return self.owner.execute("select * from connected_sources where id = %s", [self.id]).fetchone()
+
+    def kept(self) -> dict[str, set[str]]:
+        """The ids of the living documents, per stream."""
+        found: dict[str, set[str]] = {stream: set() for stream in HUBSPOT.streams}
+        for row in self.owner.execute(
+            "select document_type, external_id from source_documents where source_id = %s and deleted_at is null",
+            [self.id],
+        ):
+            found[row["document_type"]].add(row["external_id"])
+        return found
+
+    def documents(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """Every living document, by stream and id."""
+        rows = self.owner.execute("select *, xmin::text as written from source_documents where deleted_at is null")
+        return {(row["document_type"], row["external_id"]): row for row in rows}
+
+    def truth(self) -> dict[str, set[str]]:
+        """The ids of what HubSpot holds, per stream."""
+        return {stream: set(records) for stream, records in self.outside.truth(self.organisation.slug).items()}
+
+    def calls(self, name: str) -> list[dict[str, Any]]:
+        """What was asked of the provider: calls of a tool, or of an endpoint."""
+        return [c for c in self.outside.control("GET", "calls") if name in (c.get("tool"), c.get("endpoint"))]
+
+    def waiting(self, queue: str = "ingestion_queue") -> int:
+        return self.owner.execute(f"select count(*) as n from pgmq.q_{queue}").fetchone()["n"]
+
+
 @pytest.fixture
-def vault_key_file(tmp_path: Path) -> Path:
+def connected(
+    connect: Callable[[Organisation], UUID],
+    organisation: Organisation,
+    owner: psycopg.Connection,
+    outside: Outside,
+    queue: SyncQueue,
+    engine: SyncEngine,
+) -> Connected:
+    """A HubSpot that was connected just now: its first sync waits."""
+    return Connected(organisation, connect(organisation), owner, outside, queue, engine)
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages and batches of ten, so that a small world has many."""
+    monkeypatch.setattr(hubspot, "_PAGE", 10)
+    monkeypatch.setattr(batches, "_ITEMS", 10)
+
+
+@pytest.fixture
+def vault_key_file(tmp_path: Path, vault_keys: str) -> Path:
     """A key file as `boots up` makes it."""
     path = tmp_path / "vault.key"
     path.touch(mode=0o600)
-    path.write_text(f"test:{base64.b64encode(os.urandom(32)).decode()}")
+    path.write_text(vault_keys)
     return path

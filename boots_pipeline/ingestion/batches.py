@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from boots_pipeline.errors import BadItem
+from boots_pipeline.errors import BadItem, BootsError
 from boots_pipeline.ingestion.sanitise import Clean, clean, text
 from boots_pipeline.providers.base import Page, Rejected
 
@@ -53,12 +53,17 @@ class Batch:
 
 
 async def gather(pages: AsyncIterator[Page], *, first_is_one_page: bool) -> AsyncIterator[Batch]:
-    """Batches of pages, in order. The last one has no cursor."""
+    """Batches of pages, in order. The last one has no cursor. What was gathered before an error comes before it."""
     batch, begun, full_at_once = Batch(), time.monotonic(), first_is_one_page
-    async for page in pages:
-        batch.add(page)
-        waited = time.monotonic() - begun
-        full = len(batch.items) >= _ITEMS or batch.size >= _BYTES or waited >= _SECONDS
-        if full or full_at_once or page.cursor is None:
+    try:
+        async for page in pages:
+            batch.add(page)
+            waited = time.monotonic() - begun
+            full = len(batch.items) >= _ITEMS or batch.size >= _BYTES or waited >= _SECONDS
+            if full or full_at_once or page.cursor is None:
+                yield batch
+                batch, begun, full_at_once = Batch(), time.monotonic(), False
+    except BootsError:
+        if batch.cursor is not None:
             yield batch
-            batch, begun, full_at_once = Batch(), time.monotonic(), False
+        raise

@@ -101,7 +101,7 @@ def _forget_quarantined(transaction: Connection, job: Job, listed: Listed) -> No
 def _move_watermark(
     transaction: Connection, job: Job, listed: Listed, shortfall: int, runs: int, vanished: int
 ) -> None:
-    """A shortfall holds the watermark for three runs; then it goes on, on record; a delta's asks for a reconciliation."""
+    """A shortfall holds the watermark for three runs; then it moves on, and a delta's asks for a reconciliation."""
     moves = not shortfall or runs > _SHORTFALL_RUNS
     if shortfall and moves and not listed.complete:
         transaction.execute(
@@ -110,7 +110,8 @@ def _move_watermark(
     transaction.execute(
         """insert into sync_streams as s (org_id, source_id, stream, watermark, listed_at, shortfall, shortfall_runs,
                                           vanished)
-           values (%(org)s, %(source)s, %(stream)s, coalesce(%(watermark)s, '-infinity'), %(listed_at)s, %(shortfall)s,
+           values (%(org)s, %(source)s, %(stream)s, coalesce(%(watermark)s::timestamptz, '-infinity'),
+                   %(listed_at)s::timestamptz, %(shortfall)s,
                    %(runs)s, %(vanished)s)
            on conflict (org_id, source_id, stream) do update
            set watermark = greatest(s.watermark, excluded.watermark),

@@ -168,9 +168,13 @@ class SyncEngine:
 
         async def pull() -> None:
             pages = _counted(run.provider.pages(run.tools, run.stream, since=since, cursor=checkpoint["cursor"]))
-            async for batch in gather(pages, first_is_one_page=checkpoint["cursor"] is None):
-                run.lease.check()
-                await ahead.put(batch)
+            try:
+                async for batch in gather(pages, first_is_one_page=checkpoint["cursor"] is None):
+                    run.lease.check()
+                    await ahead.put(batch)
+            except BootsError:
+                await ahead.join()  # what came before is kept, or a provider that often says "later" is never read
+                raise
             await ahead.put(None)
 
         async with _one_error(), asyncio.TaskGroup() as tasks:
@@ -185,6 +189,7 @@ class SyncEngine:
                 kept = await asyncio.to_thread(keeper.keep, batch, checkpoint)
                 _add(run.outcome.kept, kept)
                 run.report(f"{run.stream}: {_described(run.outcome.kept)}")
+                ahead.task_done()
         return checkpoint
 
     async def _retry_quarantined(self, run: "_Stream", keeper: Keeper, checkpoint: dict[str, Any]) -> None:

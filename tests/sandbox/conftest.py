@@ -58,9 +58,7 @@ class Outside:
 
     # -- OAuth
 
-    def authorize(
-        self, account: str = "harbour-joinery", decision: str = "allow", **changed: str
-    ) -> httpx.Response:
+    def authorize(self, account: str = "harbour-joinery", decision: str = "allow", **changed: str) -> httpx.Response:
         """The visitor gets the page and sends its form. `changed` replaces parameters; an empty one goes."""
         asked = {
             "response_type": "code",

@@ -34,9 +34,7 @@ async def test_the_sdk_tells_of_a_status_only_that_it_was_an_error(outside: Any)
 
 async def test_after_times_and_match_choose_the_calls(outside: Any) -> None:
     async with outside.hubspot() as hub:
-        outside.order(
-            tool="search_crm_objects", match={"objectType": "contacts"}, after=1, times=2, kind="tool_error"
-        )
+        outside.order(tool="search_crm_objects", match={"objectType": "contacts"}, after=1, times=2, kind="tool_error")
         outcomes = []
         for kind in ("contacts", "deals", "contacts", "deals", "contacts", "contacts"):
             outcomes.append((await hub.raw("search_crm_objects", objectType=kind)).is_error)

@@ -132,9 +132,7 @@ def test_the_token_endpoint_refuses(outside: Any, changed: dict[str, str], error
 
 def test_a_client_that_authenticates_by_header_is_refused(outside: Any) -> None:
     form = {"grant_type": "refresh_token", "refresh_token": outside.tokens()["refresh_token"]}
-    answer = outside.http.post(
-        "/hubspot/oauth/v3/token", data=form, auth=("boots-sandbox", "boots-sandbox-secret")
-    )
+    answer = outside.http.post("/hubspot/oauth/v3/token", data=form, auth=("boots-sandbox", "boots-sandbox-secret"))
     assert refused(answer, "invalid_client")
 
 
@@ -153,9 +151,7 @@ def test_a_revoked_grant_is_dead(outside: Any) -> None:
     signed = {"client_id": "boots-sandbox", "client_secret": "boots-sandbox-secret"}
     introspected = {"data": {**signed, "token": tokens["access_token"]}}
     assert outside.http.post("/hubspot/oauth/v3/token/introspect", **introspected).json() == {"active": True}
-    revoked = outside.http.post(
-        "/hubspot/oauth/v3/token/revoke", data={**signed, "token": tokens["refresh_token"]}
-    )
+    revoked = outside.http.post("/hubspot/oauth/v3/token/revoke", data={**signed, "token": tokens["refresh_token"]})
     assert revoked.status_code == 200
     assert outside.http.post("/hubspot/oauth/v3/token/introspect", **introspected).json() == {"active": False}
     assert outside.ping(tokens["access_token"]).status_code == 401

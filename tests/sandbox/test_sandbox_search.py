@@ -65,9 +65,7 @@ async def test_every_operator_selects_what_it_says(
         assert {item["id"] for item in await hub.found("deals", given)} == expected
 
 
-@pytest.mark.parametrize(
-    "spelled", [lambda at: at, lambda at: str(milliseconds(at))], ids=["ISO", "milliseconds"]
-)
+@pytest.mark.parametrize("spelled", [lambda at: at, lambda at: str(milliseconds(at))], ids=["ISO", "milliseconds"])
 async def test_a_delta_holds_what_changed_since(outside: Any, spelled: Callable[[str], str]) -> None:
     watermark = max(told["updated_at"] for told in outside.truth()["contacts"].values())
     outside.advance()

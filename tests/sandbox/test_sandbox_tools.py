@@ -71,9 +71,7 @@ def without_descriptions(schema: Any) -> Any:
     if isinstance(schema, list):
         return [without_descriptions(item) for item in schema]
     if isinstance(schema, dict):
-        return {
-            k: without_descriptions(v) for k, v in schema.items() if k != "description" or isinstance(v, dict)
-        }
+        return {k: without_descriptions(v) for k, v in schema.items() if k != "description" or isinstance(v, dict)}
     return schema
 
 
@@ -107,8 +105,7 @@ async def test_paging_through_everything_finds_the_truth(outside: Any, account: 
             assert page["total"] == len(found)
             assert len({item["id"] for item in found}) == len(found)
             assert {
-                item["id"]: {"updated_at": item["updatedAt"], "properties": item["properties"]}
-                for item in found
+                item["id"]: {"updated_at": item["updatedAt"], "properties": item["properties"]} for item in found
             } == truth[kind]
 
 
@@ -127,9 +124,7 @@ async def test_only_requested_properties_come_and_unknown_ones_are_ignored(outsi
 async def test_objects_are_read_by_integer_ids(outside: Any) -> None:
     ids = [int(number) for number in list(outside.truth()["deals"])[:3]]
     async with outside.hubspot() as hub:
-        read = await hub.ask(
-            "get_crm_objects", objectType="deals", objectIds=[*ids, 1], properties=["dealname"]
-        )
+        read = await hub.ask("get_crm_objects", objectType="deals", objectIds=[*ids, 1], properties=["dealname"])
         assert [item["id"] for item in read] == [str(number) for number in ids]
         assert read[0]["url"].endswith(f"/record/0-3/{ids[0]}")
         page = outside.http.get(read[0]["url"])
@@ -165,9 +160,7 @@ async def test_owners_and_the_user_are_known(outside: Any) -> None:
         assert me["owner"]["ownerId"] == owners[0]["ownerId"]
         assert set(me["toolAvailability"]) == set(OFFICIAL)
         assert me["objectTypeAvailability"] == {kind.upper(): "AVAILABLE" for kind in KINDS}
-        owned = await hub.search(
-            "deals", {"propertyName": "hubspot_owner_id", "operator": "HAS_PROPERTY"}, limit=1
-        )
+        owned = await hub.search("deals", {"propertyName": "hubspot_owner_id", "operator": "HAS_PROPERTY"}, limit=1)
         assert owned["total"]
 
 

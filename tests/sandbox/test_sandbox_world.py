@@ -157,9 +157,7 @@ def test_an_unclear_advance_is_refused(outside: Any, order: dict[str, Any]) -> N
 
 @pytest.mark.anyio
 async def test_the_levers_answer_to_this_machine_only() -> None:
-    stranger = httpx.ASGITransport(
-        create_app(7, "small", "http://sandbox.example"), client=("192.0.2.7", 4711)
-    )
+    stranger = httpx.ASGITransport(create_app(7, "small", "http://sandbox.example"), client=("192.0.2.7", 4711))
     async with httpx.AsyncClient(transport=stranger, base_url="http://sandbox.example") as http:
         assert (await http.get("/_control/truth")).status_code == 403
         assert (await http.get("/hubspot/.well-known/oauth-authorization-server")).status_code == 200
@@ -170,15 +168,11 @@ def test_the_command_says_one_line_when_it_listens_and_its_help_is_the_manual() 
     manual = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
     for word in ("hubspot", "boots-sandbox-secret", "/_control/advance", "expire_tokens", "--size"):
         assert word in manual
-    with subprocess.Popen(
-        [*command, "--port", "0", "--size", "small"], stdout=subprocess.PIPE, text=True
-    ) as running:
+    with subprocess.Popen([*command, "--port", "0", "--size", "small"], stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         line = running.stdout.readline()
         base_url = line.split()[-1]
-        taken = subprocess.run(
-            [*command, "--port", base_url[-5:]], capture_output=True, text=True, check=False
-        )
+        taken = subprocess.run([*command, "--port", base_url[-5:]], capture_output=True, text=True, check=False)
         assert httpx.get(f"{base_url}/_control/health").json() == {"ok": True}
         running.terminate()
     assert line.startswith("Sandbox (fiction, seed 7, small) listens at http://127.0.0.1:")
