@@ -11,8 +11,8 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg

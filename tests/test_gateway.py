@@ -114,9 +114,7 @@ def test_no_token_goes_where_a_row_says(connected: Connected) -> None:
     assert connected.source()["status"] == "error"
 
 
-def test_a_redirect_is_not_followed(
-    connected: Connected, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_redirect_is_not_followed(connected: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
     with listening() as (elsewhere, met), listening(redirect_to=elsewhere) as (url, _):
         monkeypatch.setattr(mcp_gateway, "_ATTEMPTS", 1)
         monkeypatch.setattr(HubSpot, "mcp_url", url)
@@ -178,9 +176,7 @@ def test_another_accounts_data_is_not_written(connected: Connected) -> None:
     ],
     ids=lambda fault: f"{fault['kind']}-{fault.get('status', '')}",
 )
-def test_what_passes_is_gone_through_in_one_run(
-    connected: Connected, small_pages: None, fault: dict[str, Any]
-) -> None:
+def test_what_passes_is_gone_through_in_one_run(connected: Connected, small_pages: None, fault: dict[str, Any]) -> None:
     connected.outside.fault(after=2, **SEARCH, **fault)
     assert connected.sync().status == "completed", connected.job()
     assert_all_is_kept(connected)

@@ -182,9 +182,7 @@ def test_no_rerun_where_nobody_may_sync(
 # Claiming
 
 
-def test_of_two_claims_one_holds(
-    queue: SyncQueue, ask: Callable[[str], UUID], organisation: Organisation
-) -> None:
+def test_of_two_claims_one_holds(queue: SyncQueue, ask: Callable[[str], UUID], organisation: Organisation) -> None:
     job_id = ask("delta")
     (message,) = queue.read(1)
     with ThreadPoolExecutor(6) as pool:
@@ -429,7 +427,8 @@ def test_what_is_due_is_asked_for_once(
     owner.execute("update organizations set time_zone = 'Pacific/Auckland'")
     for rhythm in ("delta", "reconcile"):
         owner.execute(
-            "insert into sync_schedules values (%s, %s, %s, now() - interval '2 days')", [organisation.id, source, rhythm]
+            "insert into sync_schedules values (%s, %s, %s, now() - interval '2 days')",
+            [organisation.id, source, rhythm],
         )
     assert queue.enqueue_due(10) == 2
     assert queue.enqueue_due(10) == 0

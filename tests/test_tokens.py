@@ -95,9 +95,7 @@ def test_eight_who_find_it_expired_spend_one_refresh(held: Held, outside: Outsid
     assert refreshes(outside) == 1
 
 
-def test_processes_wait_for_each_other_too(
-    held: Held, outside: Outside, urls: Any, vault_keys: str
-) -> None:
+def test_processes_wait_for_each_other_too(held: Held, outside: Outside, urls: Any, vault_keys: str) -> None:
     held.expire()
     outside.fault(kind="slow", tool="token", seconds=1.5)
     script = (
@@ -191,14 +189,20 @@ def test_an_expiry_that_makes_no_sense_is_an_hour(told: Any) -> None:
     assert timedelta(minutes=59) < expiry({"expires_in": told}) - datetime.now(UTC) <= timedelta(hours=1)
 
 
-@pytest.mark.parametrize(("told", "at_most"), [(-5, timedelta(0)), (10**15, timedelta(days=366)), ("60", timedelta(seconds=60))])
+@pytest.mark.parametrize(
+    ("told", "at_most"), [(-5, timedelta(0)), (10**15, timedelta(days=366)), ("60", timedelta(seconds=60))]
+)
 def test_an_expiry_is_clamped(told: Any, at_most: timedelta) -> None:
     assert expiry({"expires_in": told}) - datetime.now(UTC) <= at_most
 
 
 @pytest.mark.parametrize(
     "answer",
-    [{"access_token": "next", "expires_in": 60}, {"access_token": "next"}, {"access_token": "next", "expires_in": 1e30}],
+    [
+        {"access_token": "next", "expires_in": 60},
+        {"access_token": "next"},
+        {"access_token": "next", "expires_in": 1e30},
+    ],
 )
 def test_an_answer_without_a_refresh_token_keeps_the_old_one(
     held: Held, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]
@@ -213,9 +217,7 @@ def test_an_answer_without_a_refresh_token_keeps_the_old_one(
 
 
 @pytest.mark.parametrize("answer", [{}, {"access_token": None}, {"access_token": 7}, [], "token", {"error": "strange"}])
-def test_an_answer_without_a_token_changes_nothing(
-    held: Held, monkeypatch: pytest.MonkeyPatch, answer: Any
-) -> None:
+def test_an_answer_without_a_token_changes_nothing(held: Held, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
     before = (held.kept("access"), held.kept("refresh"))
     held.expire()
     with answering(answer) as url:

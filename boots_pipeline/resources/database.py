@@ -31,6 +31,7 @@ class Database:
 
     @cached_property
     def _pool(self) -> ConnectionPool[Connection]:
+        _refuse_unbounded(self._url)
         pool = ConnectionPool(
             self._url,
             connection_class=psycopg.Connection[DictRow],
@@ -91,15 +92,20 @@ class Database:
             self._pool.close()
 
 
-def _configure(connection: psycopg.Connection[Any]) -> None:
-    role = connection.execute(
-        "select rolname, rolsuper or rolbypassrls as unbounded from pg_roles where rolname = current_user"
-    ).fetchone()
-    if role is None or role["unbounded"]:
+def _refuse_unbounded(url: str) -> None:
+    # Before there is a pool: what is raised inside one is only a pool that never fills.
+    with psycopg.connect(url) as connection:
+        role = connection.execute(
+            "select 1 from pg_roles where rolname = current_user and (rolsuper or rolbypassrls)"
+        ).fetchone()
+    if role is not None:
         raise ConfigError(
             "This process connected as a superuser or with BYPASSRLS, where row level security does not hold. "
             "Set WORKER_DATABASE_URL to boots_worker and WEB_DATABASE_URL to boots_web."
         )
+
+
+def _configure(connection: psycopg.Connection[Any]) -> None:
     register_vector(connection)
     connection.commit()
 

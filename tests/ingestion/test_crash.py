@@ -102,9 +102,7 @@ def test_a_disconnect_stops_a_running_sync_within_a_batch(
         with web_database.user(
             connected.organisation.admin, org_id=connected.organisation.id, as_authenticated=False
         ) as transaction:
-            transaction.execute(
-                "select private.disconnect_source(%s, 'hubspot')", [connected.organisation.id]
-            )
+            transaction.execute("select private.disconnect_source(%s, 'hubspot')", [connected.organisation.id])
         left = connected.documents()
         outcome = syncing.result(20)
     assert (outcome.status, outcome.error_class) == ("cancelled", "cancelled")
@@ -167,9 +165,7 @@ def test_a_lost_database_connection_ends_the_run_and_the_next_one_goes_on(
     with ThreadPoolExecutor(1) as pool:
         syncing = pool.submit(connected.sync)
         until(lambda: connected.job()["items_seen"] >= 20, "two batches")
-        owner.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test-worker'"
-        )
+        owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test-worker'")
         connected.outside.control("DELETE", "faults")
         outcome = syncing.result(20)
     assert outcome.status == "completed"  # nobody held a transaction: the pool found new connections

@@ -14,7 +14,9 @@ from boots_pipeline.errors import BadItem
 from boots_pipeline.ingestion.sanitise import clean, text
 
 # Strings of any code point at all, lone surrogates and U+0000 among them.
-STRINGS = st.text(st.characters(codec=None, categories=None), max_size=20) | st.sampled_from(["\0", "\ud800", "a\udfffb"])
+STRINGS = st.text(st.characters(codec=None, categories=None), max_size=20) | st.sampled_from(
+    ["\0", "\ud800", "a\udfffb"]
+)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | STRINGS | st.sampled_from([2**64, -(2**63) - 1, 10**400]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(STRINGS, inner, max_size=4),
@@ -100,7 +102,9 @@ def test_what_cannot_be_kept_is_refused_in_words(external_id: str, payload: Any,
 
 
 def test_what_can_be_mended_is() -> None:
-    mended = clean("a\0b", {"nul\0": "x\0y", "half": "\ud83e", "nan": math.nan, "inf": -math.inf, "big": 2**70, "ok": True})
+    mended = clean(
+        "a\0b", {"nul\0": "x\0y", "half": "\ud83e", "nan": math.nan, "inf": -math.inf, "big": 2**70, "ok": True}
+    )
     assert mended.external_id == "ab"
     assert mended.payload == {
         "nul": "xy", "half": "\ufffd", "nan": None, "inf": None, "big": str(2**70), "ok": True

@@ -112,7 +112,9 @@ def test_passages_of_an_old_text_go_with_it(connected: Connected) -> None:
            select org_id, id, 1, 'of old' from source_documents"""
     )
     connected.owner.execute("update source_documents set deleted_at = now() where document_type = 'deals'")
-    connected.owner.execute("update source_documents set payload_hash = '', content_hash = '' where document_type = 'deals'")
+    connected.owner.execute(
+        "update source_documents set payload_hash = '', content_hash = '' where document_type = 'deals'"
+    )
     connected.sync("full")
     left = connected.owner.execute(
         """select distinct document_type from source_document_passages p join source_documents d on d.id = p.document_id"""

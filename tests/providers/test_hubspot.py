@@ -57,7 +57,9 @@ def test_a_company_is_a_client() -> None:
 
 
 def test_a_merged_company_keeps_the_keys_of_whom_it_swallowed() -> None:
-    document = HUBSPOT.document("companies", changed(COMPANY, hs_merged_object_ids="7; 8;", hs_additional_domains="ACME.example;"))
+    document = HUBSPOT.document(
+        "companies", changed(COMPANY, hs_merged_object_ids="7; 8;", hs_additional_domains="ACME.example;")
+    )
     assert document.absorbed == ("7", "8")
     assert document.client_keys == (
         "hubspot.company:512", "hubspot.company:7", "hubspot.company:8", "domain:acme.test", "domain:acme.example"
@@ -84,7 +86,7 @@ def test_a_deal_says_what_it_is_worth() -> None:
 @pytest.mark.parametrize("stream", HUBSPOT.streams)
 @pytest.mark.parametrize("blank", [None, "", "   "])
 def test_a_record_without_any_value_is_still_a_document(stream: str, blank: str | None) -> None:
-    properties = {name: blank for name in hubspot._PROPERTIES[stream]}
+    properties = dict.fromkeys(hubspot._PROPERTIES[stream], blank)
     document = HUBSPOT.document(stream, {"id": "5", "properties": properties})
     assert document.title.endswith("5")
     assert document.content
@@ -94,7 +96,9 @@ def test_a_record_without_any_value_is_still_a_document(stream: str, blank: str 
 
 @given(st.sampled_from(HUBSPOT.streams), st.data())
 def test_no_property_can_break_it(stream: str, data: st.DataObject) -> None:
-    values = st.none() | st.text() | st.integers() | st.lists(st.text()) | st.sampled_from(["9" * 30, "0000-00-00", ";;"])
+    values = (
+        st.none() | st.text() | st.integers() | st.lists(st.text()) | st.sampled_from(["9" * 30, "0000-00-00", ";;"])
+    )
     names = st.sampled_from(hubspot._PROPERTIES[stream])
     payload = {"id": "5", "properties": data.draw(st.dictionaries(names, values))}
     payload = clean("5", payload).payload
@@ -151,7 +155,9 @@ class Portal:
         (group,) = arguments.get("filterGroups", [{"filters": []}])
         for each in group["filters"]:
             bound = int(each["value"])
-            test: Callable[[int], bool] = {"GT": bound.__lt__, "GTE": bound.__le__, "EQ": bound.__eq__}[each["operator"]]
+            test: Callable[[int], bool] = {"GT": bound.__lt__, "GTE": bound.__le__, "EQ": bound.__eq__}[
+                each["operator"]
+            ]
             by_id = each["propertyName"] == "hs_object_id"
             found = [one for one in found if test(one if by_id else self.dates[one])]
         if arguments["sorts"][0]["propertyName"] != "hs_object_id":
@@ -177,7 +183,9 @@ START = _milliseconds(SINCE)
 
 
 def test_more_than_ten_thousand_changes_of_one_moment_are_all_listed() -> None:
-    portal = Portal({n: START + 5 for n in range(1, 10_901)} | {n: START + 9 for n in range(20_000, 20_010)} | {1: START - 1})
+    portal = Portal(
+        dict.fromkeys(range(1, 10901), START + 5) | dict.fromkeys(range(20000, 20010), START + 9) | {1: START - 1}
+    )
     pages = listed(portal, SINCE)
     assert ids(pages) == set(portal.dates) - {1}
     assert portal.calls < 70
@@ -284,7 +292,9 @@ def test_availability_in_another_shape_closes_nothing() -> None:
     assert asyncio.run(HUBSPOT.identify(Answers({"hubId": 7, "availability": ["x"]}))) == Account("7")
 
 
-@pytest.mark.parametrize("answer", [None, [], "text", {"results": None}, [{"id": "6"}], [{"id": "512", "archived": True}]])
+@pytest.mark.parametrize(
+    "answer", [None, [], "text", {"results": None}, [{"id": "6"}], [{"id": "512", "archived": True}]]
+)
 def test_a_record_that_is_gone_is_none(answer: Any) -> None:
     assert asyncio.run(HUBSPOT.read(Answers(answer), "companies", "512")) is None
 
