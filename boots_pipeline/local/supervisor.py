@@ -10,27 +10,31 @@ import json
 import os
 import secrets
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 from boots_pipeline.errors import ConfigError
 from boots_pipeline.local.postgres import DatabaseUrls, create_databases, embedded_postgres
-from boots_pipeline.local.processes import Program, running
+from boots_pipeline.local.processes import Program, make_room, running
+from boots_pipeline.local.runs import end_dead_runs
 from boots_pipeline.migrations import migrate
 from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.settings import Settings, provider_settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 Report = Callable[[str], None]
+_STATE = "supervisor.json"
+_PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Local:
     """A running Boots, as other commands see it."""
 
-    pid: int
     databases: DatabaseUrls
     web: str
     dagster: str
@@ -43,50 +47,69 @@ def attach(settings: Settings) -> Local | None:
     if not _is_locked(settings.boots_home):
         return None
     try:
-        told = json.loads((settings.boots_home / "supervisor.json").read_text())
+        told = json.loads((settings.boots_home / _STATE).read_text())
     except (FileNotFoundError, ValueError):
         return None
     return Local(**{**told, "databases": DatabaseUrls(**told["databases"])})
 
 
 @contextmanager
-def databases(settings: Settings, report: Report = lambda line: None) -> Iterator[DatabaseUrls]:
-    """URLs of a migrated database: the running supervisor's, DATABASE_URL's, or the embedded server's meanwhile."""
-    if local := attach(settings):
-        yield local.databases
-        return
-    with _own_databases(settings) as urls:
-        migrate(urls.owner, report=report)
+def databases(settings: Settings, *, migrated: bool = True) -> Iterator[DatabaseUrls]:
+    """URLs of a database: the running supervisor's, DATABASE_URL's, or the embedded server's meanwhile.
+
+    One that is not the supervisor's is brought up to date first, unless the caller does that.
+    """
+    home = _home(settings)
+    with ExitStack() as stack:
+        if (local := _attach_or_lock(settings, home, stack)) is not None:
+            yield local.databases
+            return
+        urls = stack.enter_context(_own_databases(settings))
+        if migrated:
+            migrate(urls.owner)
         yield urls
 
 
 @contextmanager
 def everything(settings: Settings, report: Report, *, sandbox_size: str = "demo") -> Iterator[Local]:
     """Run all of Boots until the block ends. Raises ConfigError, InfraError."""
-    home = settings.boots_home.resolve()
-    home.mkdir(parents=True, exist_ok=True)
-    with _lock(home), _own_databases(settings) as urls:
+    home = _home(settings)
+    begun = time.time()
+    with ExitStack() as stack:
+        if _attach_or_lock(settings, home, stack) is not None:
+            raise ConfigError(f"Boots is running already in {home}; stop it first, or use it.")
+        programs = _programs(settings, sandbox_size, home)
+        make_room(chain.from_iterable(programs), home, report)
+        urls = stack.enter_context(_own_databases(settings))
         applied = migrate(urls.owner)
         report(f"database is up, {len(applied)} migrations applied" if applied else "database is up")
         local = Local(
-            pid=os.getpid(),
             databases=urls,
-            web=f"http://127.0.0.1:{settings.web_port}",
-            dagster=f"http://127.0.0.1:{settings.dagster_port}",
-            sandbox=f"http://127.0.0.1:{settings.sandbox_port}",
+            web=_address(settings.web_port),
+            dagster=_address(settings.dagster_port),
+            sandbox=_address(settings.sandbox_port),
             vault_key_file=str(_private_file(home / "vault.key", _vault_key)),
         )
-        environment = _environment(settings, local, home)
-        with running(_programs(settings, local, sandbox_size, home), environment, home, report):
-            state = home / "supervisor.json"
-            state.write_text(json.dumps(asdict(local)))
-            try:
-                yield local
-            finally:
-                state.unlink(missing_ok=True)
+        stack.enter_context(running(programs, _environment(settings, local, home), home, report))
+        if ended := end_dead_runs(local.dagster, begun):
+            report(f"{ended} runs that an earlier stop had cut short are over; their syncs go on from where they were")
+        state = home / _STATE
+        _write_whole(state, json.dumps(asdict(local)))
+        stack.callback(state.unlink, missing_ok=True)
+        yield local
 
 
-def _programs(settings: Settings, local: Local, sandbox_size: str, home: Path) -> list[list[Program]]:
+def _home(settings: Settings) -> Path:
+    home = settings.boots_home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    return home
+
+
+def _address(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def _programs(settings: Settings, sandbox_size: str, home: Path) -> list[list[Program]]:
     """What runs, in the order in which it needs each other: Dagster's UI and daemon load from the code server."""
     python = sys.executable
     workspace = str(CHECKOUT / "workspace.yaml")
@@ -97,9 +120,11 @@ def _programs(settings: Settings, local: Local, sandbox_size: str, home: Path) -
         [python, "-m", "sandbox", "--port", str(settings.sandbox_port), "--size", sandbox_size, "--state", str(state)],
         settings.sandbox_port,
         "SANDBOX_PORT",
-        f"{local.sandbox}/_control/health",
+        f"{_address(settings.sandbox_port)}/_control/health",
     )
-    pages = Program("pages", [python, "-m", "oauth_app"], settings.web_port, "WEB_PORT", f"{local.web}/healthz")
+    pages = Program(
+        "pages", [python, "-m", "oauth_app"], settings.web_port, "WEB_PORT", f"{_address(settings.web_port)}/healthz"
+    )
     code_server = Program(
         "code server",
         [python, "-m", "dagster", "api", "grpc", "-m", "boots_pipeline.definitions", "-h", "127.0.0.1",
@@ -112,7 +137,7 @@ def _programs(settings: Settings, local: Local, sandbox_size: str, home: Path) -
         [python, "-m", "dagster_webserver", "-w", workspace, "-h", "127.0.0.1", "-p", str(settings.dagster_port)],
         settings.dagster_port,
         "DAGSTER_PORT",
-        f"{local.dagster}/server_info",
+        f"{_address(settings.dagster_port)}/server_info",
     )
     daemon = Program("Dagster daemon", [python, "-m", "dagster._daemon", "run", "-w", workspace], None)
     return [[sandbox, pages, code_server], [daemon, interface]]
@@ -175,22 +200,30 @@ def _own_databases(settings: Settings) -> Iterator[DatabaseUrls]:
         yield create_databases(socket_dir, "boots")
 
 
-@contextmanager
-def _lock(home: Path) -> Iterator[None]:
-    with (home / "lock").open("w") as handle:
+def _attach_or_lock(settings: Settings, home: Path, stack: ExitStack) -> Local | None:
+    """The running supervisor, waited for while it starts; otherwise the folder, its server and its processes are ours
+    until the stack ends."""
+    handle = stack.enter_context((home / "lock").open("w"))
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while (local := attach(settings)) is None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigError(f"Boots is running already in {home}; stop it first, or use it.") from None
-        yield
+            if time.monotonic() > deadline:
+                raise ConfigError(f"Another `boots` command is busy in {home}; wait for it, or end it.") from None
+            time.sleep(0.1)
+        else:
+            (home / _STATE).unlink(missing_ok=True)  # of a supervisor that was killed
+            return None
+    return local
 
 
 def _is_locked(home: Path) -> bool:
     if not (home / "lock").exists():
         return False
-    with (home / "lock").open("a") as handle:
+    with (home / "lock").open() as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         return False
@@ -203,7 +236,15 @@ def _vault_key() -> str:
 def _private_file(path: Path, content: Callable[[], str]) -> Path:
     """A secret of this checkout, made once, readable by this user alone from its first byte on."""
     if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as handle:
-            handle.write(content())
+        _write_whole(path, content())
     return path
+
+
+def _write_whole(path: Path, content: str) -> None:
+    """All of it or nothing, for this user alone: a reader, or a crash, never meets half a file."""
+    half = path.with_name(f"{path.name}.half")
+    half.unlink(missing_ok=True)
+    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(content)
+    half.replace(path)
