@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from boots_pipeline.errors import BadItem, BadPage
@@ -275,9 +276,10 @@ def _contact(record: _Record) -> Document:
 
 def _deal(record: _Record) -> Document:
     name = record["dealname"] or f"Deal {record.id}"
-    amount = " ".join(part for part in (record["deal_currency_code"], record["amount"]) if part)
+    amount = " ".join(part for part in (record["deal_currency_code"], _amount(record["amount"])) if part)
+    stage = _DEFAULT_STAGES.get(record["dealstage"], record["dealstage"])
     closes = _time(record["closedate"])
-    parts = [name, amount, f"stage {record['dealstage']}" if record["dealstage"] else ""]
+    parts = [name, amount, f"stage {stage}" if stage else ""]
     parts.append(f"closes {closes:%Y-%m-%d}" if closes else "")
     facts = [Fact("deal", ", ".join(part for part in parts if part), record.modified)]
     company = record["hs_primary_associated_company"]
@@ -289,6 +291,29 @@ def _deal(record: _Record) -> Document:
         client_keys=(f"hubspot.company:{company}",) if company else (),
         facts=tuple(facts),
     )
+
+
+# The default pipeline's stages: the server tells ids, not labels. A pipeline of one's own has ids that say nothing.
+_DEFAULT_STAGES = {
+    "appointmentscheduled": "appointment scheduled",
+    "qualifiedtobuy": "qualified to buy",
+    "presentationscheduled": "presentation scheduled",
+    "decisionmakerboughtin": "decision maker bought in",
+    "contractsent": "contract sent",
+    "closedwon": "closed won",
+    "closedlost": "closed lost",
+}
+
+
+def _amount(value: str) -> str:
+    """Money as people write it: `152,000`, `57,250.50`. What is no number stays as it is."""
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return value
+    # 1e999999 is a number, too, and would be written out in a million digits.
+    sane = number.is_finite() and abs(number) < 10**15
+    return f"{number:,.2f}".removesuffix(".00") if sane else value
 
 
 _MAKERS = {"companies": _company, "contacts": _contact, "deals": _deal}

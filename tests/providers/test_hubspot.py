@@ -78,7 +78,7 @@ def test_a_contact_points_at_its_company() -> None:
 def test_a_deal_says_what_it_is_worth() -> None:
     document = HUBSPOT.document("deals", DEAL)
     (fact,) = document.facts
-    assert fact.value == "Acme – kitchen, GBP 12500.00, stage appointmentscheduled, closes 2026-12-01"
+    assert fact.value == "Acme – kitchen, GBP 12,500, stage appointment scheduled, closes 2026-12-01"
     assert document.client_keys == ("hubspot.company:512",)
     assert document.source_updated_at is None
 
@@ -315,3 +315,12 @@ def test_what_has_no_id_cannot_be_asked_for(external_id: str) -> None:
 def test_a_record_gone_bad_is_refused_in_words() -> None:
     with pytest.raises(BadItem, match="properties"):
         asyncio.run(HUBSPOT.read(Answers([{"id": "512", "properties": "no"}]), "companies", "512"))
+
+
+@pytest.mark.parametrize(
+    ("amount", "written"),
+    [("57250.5", "57,250.50"), ("0", "0"), ("about 9", "about 9"), ("1e999999", "1e999999"), ("NaN", "NaN")],
+)
+def test_money_is_written_as_people_write_it(amount: str, written: str) -> None:
+    payload = {"id": "1", "properties": {"dealname": "Kitchen", "amount": amount, "dealstage": "4711"}}
+    assert HUBSPOT.document("deals", payload).facts[0].value == f"Kitchen, {written}, stage 4711"
