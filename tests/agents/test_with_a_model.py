@@ -10,7 +10,7 @@ from boots_pipeline.agents.reviewer import review
 from boots_pipeline.agents.stages import Draft, Knowledge, Strategy
 from boots_pipeline.agents.strategist import plan, standard_plan
 from boots_pipeline.agents.writer import write
-from boots_pipeline.resources.language_model import OpenAILanguageModel
+from boots_pipeline.resources.openai_models import OpenAILanguageModel
 from tests.agents.test_reviewer import DEAL, FOUND
 from tests.knowledge.openai_server import Reply, chat, openai_server
 

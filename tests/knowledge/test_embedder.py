@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from boots_pipeline.resources.embedder import (
-    OpenAIEmbedder,
     WordllamaEmbedder,
     embedder_for,
     wordless,
 )
+from boots_pipeline.resources.openai_models import OpenAIEmbedder
 from boots_pipeline.settings import Settings
 
 TEXTS = ["Harbour Joinery Ltd, joiners in Whitby", "a", "Invoice 1042: £12,000.00, overdue", "naïve café 日本語"]

@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel
 
 from boots_pipeline.errors import BadItem, BootsError, ConfigError, RateLimited, Transient
-from boots_pipeline.resources.embedder import OpenAIEmbedder, wordless
-from boots_pipeline.resources.language_model import OpenAILanguageModel
+from boots_pipeline.resources.embedder import wordless
+from boots_pipeline.resources.openai_models import OpenAIEmbedder, OpenAILanguageModel
 from tests.knowledge.openai_server import Answer, Reply, chat, openai_server, refusal, vectors
 
 
