@@ -72,7 +72,9 @@ def urls(postgres: str) -> Iterator[DatabaseUrls]:
     name = f"boots_{uuid4().hex[:12]}"
     admin = DatabaseUrls.on_socket(postgres, "postgres").owner
     with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {} template template_boots").format(sql.Identifier(name)))
+        connection.execute(
+            sql.SQL("create database {} template template_boots strategy file_copy").format(sql.Identifier(name))
+        )
     yield create_databases(postgres, name)
     with psycopg.connect(admin, autocommit=True) as connection:
         for database in (name, f"{name}_dagster"):

@@ -130,7 +130,7 @@ def test_an_edited_file_is_refused_by_name(empty: str, folder: Callable[..., Pat
     own = folder(v20260101000000_one="select 1")
     migrate(empty, folder=own)
     folder(v20260101000000_one="select 2")
-    with pytest.raises(ConfigError, match="20260101000000_one.sql was edited"):
+    with pytest.raises(ConfigError, match=r"20260101000000_one.*was edited"):
         migrate(empty, folder=own)
     with psycopg.connect(empty, autocommit=True) as connection:  # another tool's own way of keeping texts
         connection.execute(
@@ -143,7 +143,7 @@ def test_a_file_that_comes_too_late_is_refused_by_name(empty: str, folder: Calla
     own = folder(v20260101000005_five="select 5")
     migrate(empty, folder=own)
     folder(v20260101000003_three="select 3")
-    with pytest.raises(ConfigError, match="20260101000003_three.sql is older than 20260101000005"):
+    with pytest.raises(ConfigError, match=r"20260101000003_three.*is older than 20260101000005"):
         migrate(empty, folder=own)
     assert migrate(empty, folder=own, assume_applied=frozenset({"20260101000003"})) == []
 

@@ -100,7 +100,8 @@ def test_processes_wait_for_each_other_too(held: Held, outside: Outside, urls: A
     outside.fault(kind="slow", tool="token", seconds=1.5)
     script = (
         "import os, sys; from uuid import UUID; from boots_pipeline.providers.hubspot import HUBSPOT;"
-        "from boots_pipeline.resources.database import Database; from boots_pipeline.resources.tokens import TokenService;"
+        "from boots_pipeline.resources.database import Database;"
+        "from boots_pipeline.resources.tokens import TokenService;"
         "from boots_pipeline.resources.vault import EnvelopeVault, KeyRing;"
         "database = Database(os.environ['WORKER_DATABASE_URL'], application='other');"
         "service = TokenService(database, EnvelopeVault(KeyRing.parse(os.environ['VAULT_KEYS'])));"

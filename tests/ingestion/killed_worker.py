@@ -1,4 +1,4 @@
-"""A worker in a process of its own, for tests that kill it: takes the message that waits and syncs it, in small batches.
+"""A worker in a process of its own, for tests that kill it: syncs what waits, in small batches.
 
 Run as `python -m tests.ingestion.killed_worker`, with WORKER_DATABASE_URL, VAULT_KEYS and the provider's variables.
 """

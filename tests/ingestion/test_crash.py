@@ -129,8 +129,7 @@ def test_a_stop_gives_the_job_back_at_once(connected: Connected, small_pages: No
 
     async def stopped() -> None:
         running = asyncio.create_task(connected.engine.run(job, HUBSPOT))
-        while connected.job()["items_seen"] < 10:
-            await asyncio.sleep(0.02)
+        await asyncio.to_thread(until, lambda: connected.job()["items_seen"] >= 10, "a batch")
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running

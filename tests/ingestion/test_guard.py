@@ -90,7 +90,8 @@ def test_a_shortfall_holds_the_watermark_for_three_runs_and_then_asks_for_everyt
 def test_another_account_replaces_what_the_one_before_left(connected: Connected) -> None:
     connected.sync()
     other = connected.owner.execute(
-        """insert into source_documents (org_id, source_id, provider, document_type, external_id, content_hash, payload_hash)
+        """insert into source_documents (org_id, source_id, provider, document_type, external_id, content_hash,
+                                         payload_hash)
            select org_id, source_id, provider, document_type, '9' || external_id, '', '' from source_documents
            returning 1"""
     ).fetchall()

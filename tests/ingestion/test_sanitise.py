@@ -37,8 +37,7 @@ def values(value: Any) -> Any:
 def test_any_json_is_storable_or_refused(external_id: str, payload: dict[str, Any]) -> None:
     try:
         kept = clean(external_id, payload)
-    except BadItem as reason:
-        assert str(reason).startswith("it")
+    except BadItem:
         return
     assert kept.external_id
     assert json.loads(kept.json) == kept.payload

@@ -35,7 +35,7 @@ CONTACT = {
 DEAL = {
     "id": "9001",
     "properties": {
-        "dealname": "Acme – kitchen", "amount": "12500.00", "deal_currency_code": "GBP",
+        "dealname": "Acme kitchen", "amount": "12500.00", "deal_currency_code": "GBP",
         "dealstage": "appointmentscheduled", "pipeline": "default", "closedate": "2026-12-01T00:00:00Z",
         "hs_primary_associated_company": "512", "hs_lastmodifieddate": "",
     },
@@ -78,7 +78,7 @@ def test_a_contact_points_at_its_company() -> None:
 def test_a_deal_says_what_it_is_worth() -> None:
     document = HUBSPOT.document("deals", DEAL)
     (fact,) = document.facts
-    assert fact.value == "Acme – kitchen, GBP 12,500, stage appointment scheduled, closes 2026-12-01"
+    assert fact.value == "Acme kitchen, GBP 12,500, stage appointment scheduled, closes 2026-12-01"
     assert document.client_keys == ("hubspot.company:512",)
     assert document.source_updated_at is None
 
