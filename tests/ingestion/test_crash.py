@@ -98,7 +98,7 @@ def test_a_disconnect_stops_a_running_sync_within_a_batch(
     connected.outside.fault(kind="slow", tool="search_crm_objects", seconds=0.1, times=None)
     with ThreadPoolExecutor(1) as pool:
         syncing = pool.submit(connected.sync)
-        until(lambda: connected.job()["items_seen"] >= 20, "two batches")
+        until(lambda: connected.job()["items_seen"] >= 40, "batches in the middle of a stream")
         with web_database.user(
             connected.organisation.admin, org_id=connected.organisation.id, as_authenticated=False
         ) as transaction:
