@@ -416,15 +416,21 @@ $$;
 -- The next time that a rhythm is due: the organisation's night (01:00 to 04:00 local, by a stable jitter), every day for
 -- a delta, one day of the week for a reconciliation.
 create function private.next_due(p_rhythm text, p_time_zone text, p_source_id uuid) returns timestamptz
-language sql stable set search_path = '' as $$
-  select min(night) from (
-    select (date_trunc('day', clock_timestamp() at time zone p_time_zone) + make_interval(days => day)
-            + interval '1 hour' + make_interval(secs => (hashtextextended(p_source_id::text, 0) & 1048575) % 10800))
-           at time zone p_time_zone as night, day
-      from generate_series(0, 8) as day) nights
-   where night > clock_timestamp()
-     and (p_rhythm = 'delta' or extract(dow from night at time zone p_time_zone)
-                              = (hashtextextended(p_source_id::text, 1) & 1048575) % 7)
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select min(night) from (
+      select (date_trunc('day', clock_timestamp() at time zone p_time_zone) + make_interval(days => day)
+              + interval '1 hour' + make_interval(secs => (hashtextextended(p_source_id::text, 0) & 1048575) % 10800))
+             at time zone p_time_zone as night
+        from generate_series(0, 8) as day) nights
+     where night > clock_timestamp()
+       and (p_rhythm = 'delta' or extract(dow from night at time zone p_time_zone)
+                                = (hashtextextended(p_source_id::text, 1) & 1048575) % 7));
+exception when invalid_parameter_value then
+  -- A time zone that Postgres does not know must not stop everybody else's night.
+  return private.next_due(p_rhythm, 'UTC', p_source_id);
+end
 $$;
 
 -- For the schedule: put what is due into the queue, and say when it is due again.

@@ -25,6 +25,7 @@ from boots_pipeline.ingestion.sync import Outcome, SyncEngine
 from boots_pipeline.local.postgres import DatabaseUrls, create_databases, embedded_postgres
 from boots_pipeline.migrations import migrate
 from boots_pipeline.providers import hubspot
+from boots_pipeline.providers.base import Provider
 from boots_pipeline.providers.hubspot import HUBSPOT
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.embedder import WordllamaEmbedder
@@ -235,8 +236,8 @@ class Connected:
         assert job is not None
         return job
 
-    def run(self, job: Job) -> Outcome:
-        return asyncio.run(self.engine.run(job, HUBSPOT))
+    def run(self, job: Job, provider: Provider = HUBSPOT) -> Outcome:
+        return asyncio.run(self.engine.run(job, provider))
 
     def sync(self, kind: str | None = None) -> Outcome:
         """Run the sync that waits; with a kind, ask for it first."""

@@ -462,3 +462,17 @@ def test_partitions_are_the_organisations_that_were_ever_connected(
     assert queue.organisation_id(organisation.slug) == organisation.id
     with pytest.raises(ConfigError, match="nobody"):
         queue.organisation_id("nobody")
+
+
+def test_an_unknown_time_zone_stops_nobodys_night(
+    owner: psycopg.Connection, queue: SyncQueue, organisation: Organisation, source: UUID
+) -> None:
+    owner.execute("update organizations set time_zone = 'Nowhere/Land'")
+    owner.execute(
+        "insert into sync_schedules values (%s, %s, 'delta', now() - interval '1 hour')", [organisation.id, source]
+    )
+    assert queue.enqueue_due(10) == 1
+    hour = owner.execute(
+        "select extract(hour from next_due_at at time zone 'UTC') as hour from sync_schedules"
+    ).fetchone()["hour"]
+    assert 1 <= hour < 4

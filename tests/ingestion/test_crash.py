@@ -6,15 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
 
 from boots_pipeline.errors import DatabaseError
 from boots_pipeline.local.postgres import DatabaseUrls
-from boots_pipeline.providers.hubspot import HUBSPOT
+from boots_pipeline.providers.base import Document
+from boots_pipeline.providers.hubspot import HUBSPOT, HubSpot
 from boots_pipeline.resources.database import Database
 from tests.conftest import Connected
 
@@ -141,15 +143,17 @@ def test_a_stop_gives_the_job_back_at_once(connected: Connected, small_pages: No
     assert_as_if_nothing_had_happened(connected)
 
 
-def test_a_bug_fails_the_job_and_says_nothing_of_the_data(
-    connected: Connected, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def document(stream: str, payload: object) -> None:
+class Buggy(HubSpot):
+    """An adapter with a bug of the usual kind."""
+
+    def document(self, stream: str, payload: Mapping[str, Any]) -> Document:
         raise KeyError(payload)
 
-    monkeypatch.setattr(HUBSPOT, "document", document, raising=False)
+
+def test_a_bug_fails_the_job_and_says_nothing_of_the_data(connected: Connected) -> None:
+    job = connected.take()
     with pytest.raises(KeyError):
-        connected.sync()
+        connected.run(job, Buggy())
     job = connected.job()
     assert (job["status"], job["error_class"]) == ("failed", "bug")
     assert job["error_message"] == connected.source()["status_message"]

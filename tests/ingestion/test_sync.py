@@ -1,14 +1,18 @@
 """The sync engine against the sandbox: what it keeps is what the provider holds, and nothing is done twice."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from boots_pipeline.errors import Transient
-from boots_pipeline.ingestion.sync import Outcome, _conclude_outcome
+from boots_pipeline.ingestion.sync import Outcome, SyncEngine, _conclude_outcome
 from boots_pipeline.providers.base import Account
 from boots_pipeline.providers.hubspot import HUBSPOT
+from boots_pipeline.resources.database import Database
+from boots_pipeline.resources.mcp_gateway import McpGateway
+from boots_pipeline.resources.openai_models import OpenAIEmbedder
 from tests.conftest import Connected
+from tests.openai_server import openai_server
 
 TOTAL = 120  # of the small world: 20 companies, 60 contacts, 40 deals
 
@@ -126,13 +130,13 @@ def test_passages_of_an_old_text_go_with_it(connected: Connected) -> None:
 
 
 def test_without_an_embedder_documents_are_kept_all_the_same(
-    connected: Connected, monkeypatch: pytest.MonkeyPatch
+    connected: Connected, database: Database, gateway: McpGateway
 ) -> None:
-    def fail(texts: object) -> None:
-        raise Transient("The embedder is away.")
-
-    monkeypatch.setattr(connected.engine._embedder, "embed", fail)
-    outcome = connected.sync()
+    with openai_server(lambda path, body: (503, {})) as away:
+        embedder = OpenAIEmbedder("key", away, "m", retries=0)
+        engine = SyncEngine(database, connected.queue, gateway, embedder)
+        outcome = replace(connected, engine=engine).sync()
+        embedder.close()
     assert (outcome.status, outcome.kept.embedded) == ("completed", 0)
     assert connected.kept() == connected.truth()
     assert all(document["embedding"] is None for document in connected.documents().values())

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from boots_pipeline.errors import BadItem, BootsError, ConfigError, RateLimited, Transient
 from boots_pipeline.resources.embedder import wordless
 from boots_pipeline.resources.openai_models import OpenAIEmbedder, OpenAILanguageModel
-from tests.knowledge.openai_server import Answer, Reply, chat, openai_server, refusal, vectors
+from tests.openai_server import Answer, Reply, chat, openai_server, refusal, vectors
 
 
 def embed(answer: Answer, texts: list[str]) -> Any:
