@@ -27,6 +27,7 @@ from boots_pipeline.resources.queue import SyncQueue
 from boots_pipeline.resources.tokens import TokenService, expiry
 from boots_pipeline.resources.vault import EnvelopeVault, KeyRing
 from boots_pipeline.settings import provider_settings
+from tests.local.running import boots  # noqa: F401  shared by tests/local and tests/browser
 from tests.outside import Outside, sandbox_process
 
 
