@@ -59,25 +59,12 @@ query Pid($run: ID!) {
 """
 
 
-@pytest.fixture(scope="session")
-def first_sync(boots: Running) -> dict[str, Any]:
-    """Harbour's HubSpot, connected as an admin does; the first sync's job."""
-    return boots.connect(HARBOUR)
-
-
-@pytest.fixture(scope="session")
-def first_sync_of_the_other(boots: Running) -> dict[str, Any]:
-    """Meridian's, which the browser's test may have connected already."""
-    jobs = boots.jobs(MERIDIAN)
-    return boots.finished_job(jobs[0]["id"]) if jobs else boots.connect(MERIDIAN)
-
-
 def test_a_connection_becomes_documents_clients_and_green_checks(boots: Running, first_sync: dict[str, Any]) -> None:
     assert (first_sync["status"], first_sync["kind"]) == ("completed", "full")
     assert boots.holds_the_truth(HARBOUR)
-    (run,) = boots.runs(tags=[{"key": "org", "value": HARBOUR}])
+    run = boots.run(first_sync["run_id"])
     assert run["status"] == "SUCCESS"
-    assert run["runId"] == first_sync["run_id"]
+    assert of(run) == HARBOUR
     (clients,) = boots.rows(
         """select count(*) as n from client_intelligence c join organizations o on o.id = c.org_id
             where o.slug = %s and c.retired_at is null""",
