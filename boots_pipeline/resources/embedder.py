@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import openai
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from boots_pipeline.errors import BadItem, ConfigError, Transient
-from boots_pipeline.resources.openai_errors import safe_openai_errors
 from boots_pipeline.settings import Settings
 
 Vectors = NDArray[np.float32]
@@ -131,6 +129,8 @@ class OpenAIEmbedder:
     _shortest_cut = 100
 
     def __init__(self, api_key: str, base_url: str | None, name: str, *, retries: int = 3) -> None:
+        import openai  # 0.6 s, in every run, for those who have no key for it
+
         self._client = openai.OpenAI(api_key=api_key, base_url=base_url, timeout=60, max_retries=retries)
         self._name = name
         self.model = f"openai/{name}"
@@ -186,6 +186,8 @@ class OpenAIEmbedder:
             return self._embed_batch([texts[0][: len(texts[0]) // 2]])
 
     def _ask(self, texts: list[str]) -> Vectors:
+        from boots_pipeline.resources.openai_errors import safe_openai_errors
+
         with safe_openai_errors("embedding"):
             answer = self._client.embeddings.create(model=self._name, input=texts, encoding_format="float")
         by_index = {entry.index: entry.embedding for entry in answer.data}

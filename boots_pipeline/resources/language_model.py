@@ -2,11 +2,9 @@
 
 from typing import Protocol, TypeVar
 
-import openai
 from pydantic import BaseModel, ValidationError
 
 from boots_pipeline.errors import BadItem
-from boots_pipeline.resources.openai_errors import safe_openai_errors
 from boots_pipeline.settings import Settings
 
 OPENAI_DEFAULT_LANGUAGE_MODEL = "gpt-4.1-mini"
@@ -33,6 +31,8 @@ class OpenAILanguageModel:
     _attempts = 2  # a shape that is missed twice is missed for a reason
 
     def __init__(self, api_key: str, base_url: str | None, name: str) -> None:
+        import openai  # 0.6 s, in every run, for those who have no key for it
+
         self._client = openai.OpenAI(api_key=api_key, base_url=base_url, timeout=120, max_retries=2)
         self.name = name
 
@@ -49,6 +49,8 @@ class OpenAILanguageModel:
         raise BadItem("The language model did not answer in the shape that it was asked for.")
 
     def _ask(self, system: str, user: str, schema: type[Answer]) -> Answer | None:
+        from boots_pipeline.resources.openai_errors import safe_openai_errors
+
         try:
             with safe_openai_errors("language model"):
                 completion = self._client.chat.completions.parse(

@@ -44,8 +44,8 @@ mutation Report($params: ReportRunlessAssetEventsParams!) {
 }
 """
 _EVALUATE = """
-mutation Evaluate($schedule: ScheduleSelector!) {
-  scheduleDryRun(selectorData: $schedule) {
+mutation Evaluate($schedule: ScheduleSelector!, $now: Float!) {
+  scheduleDryRun(selectorData: $schedule, timestamp: $now) {
     __typename ... on DryRunInstigationTick { evaluationResult { skipReason error { message } } }
   }
 }
@@ -204,7 +204,8 @@ def test_the_night_puts_what_is_due_into_the_queue_once(
     due = "org_id = (select id from organizations where slug = %s) and rhythm = 'delta'"
     boots.rows(f"update sync_schedules set next_due_at = now() - interval '1 hour' where {due}", MERIDIAN)
     for _ in range(2):
-        told = boots.graphql(_EVALUATE, schedule={**CODE_LOCATION, "scheduleName": "nightly_delta"})["scheduleDryRun"]
+        schedule = {**CODE_LOCATION, "scheduleName": "nightly_delta"}
+        told = boots.graphql(_EVALUATE, schedule=schedule, now=time.time())["scheduleDryRun"]
         assert told["__typename"] == "DryRunInstigationTick"
         assert "were due" in told["evaluationResult"]["skipReason"], told
     (job,) = [job for job in boots.jobs(MERIDIAN) if job["id"] not in {each["id"] for each in before}]
