@@ -80,7 +80,7 @@ def test_from_the_sign_in_to_a_proposal_that_says_what_informed_it(
     page.evaluate("window.loadedOnce = true")
     expect(card.get_by_role("progressbar")).to_have_count(0, timeout=PATIENCE)
     expect(card.locator("[data-field=documents]")).to_contain_text("companies", timeout=PATIENCE)
-    expect(card).to_have_attribute("data-state", "active")
+    expect(card).to_have_attribute("data-state", "up_to_date")
     assert page.evaluate("window.loadedOnce"), "the page was loaded anew"
     fits(page)
 

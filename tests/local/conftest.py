@@ -1,10 +1,22 @@
-"""Both organisations of the shared Boots, connected once."""
+"""Both organisations of the shared Boots, connected once; and the order, so that it runs no longer than it must."""
 
 from typing import Any
 
 import pytest
 
+from tests.local.commands import PORTS, Commands
 from tests.local.running import HARBOUR, MERIDIAN, Running
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a running Boots comes last and together: it takes a core from all that run beside it."""
+    items.sort(key=lambda item: "boots" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture
+def beside(boots: Running) -> Commands:
+    """A second terminal beside the running Boots."""
+    return Commands(boots.settings.boots_home, {name: getattr(boots.settings, name.lower()) for name in PORTS})
 
 
 @pytest.fixture(scope="session")

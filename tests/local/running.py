@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
 
@@ -166,8 +165,3 @@ def boots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with everything(settings, lambda line: None, sandbox_size="small") as local:
         assert seed(local.databases.owner, local.sandbox) == [HARBOUR, MERIDIAN]
         yield Running(settings, local, Outside(local.sandbox))
-
-
-def health(url: str) -> int:
-    """What a page answers."""
-    return httpx.get(url, timeout=10).status_code

@@ -1,21 +1,9 @@
 """The commands beside a running Boots: they use it, and leave it as it is."""
 
-import re
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.local.commands import Commands
 from tests.local.running import HARBOUR, Running
-
-
-@pytest.fixture
-def beside(boots: Running) -> Commands:
-    """A second terminal beside a running Boots."""
-    return Commands(
-        boots.settings.boots_home, {name: getattr(boots.settings, name.lower()) for name in Commands(Path()).ports}
-    )
 
 
 def test_beside_a_running_boots_the_commands_use_it(
@@ -30,12 +18,6 @@ def test_beside_a_running_boots_the_commands_use_it(
     found = beside.run("search", company, "--org", HARBOUR, "--json").last_line
     assert company in {client["name"] for client in found["clients"]}
     assert found["documents"]
-
-    done = beside.run("sync", "--org", HARBOUR, "--full")
-    assert done.code == 0
-    assert re.search(r"hubspot: completed, \d+ new, \d+ changed, \d+ gone", done.said), done.said
-    job = boots.finished_job(boots.jobs(HARBOUR)[-1]["id"])
-    assert (job["reason"], job["kind"]) == ("asked for at the command line", "full")
 
     again = beside.run("up")
     assert again.code == 1

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from boots_pipeline.local.visitor import wait_for
+from tests.local.commands import Commands
 from tests.local.running import CODE_LOCATION, HARBOUR, MERIDIAN, Running
 
 ASSETS = [["source_documents", "hubspot"], ["embeddings"], ["client_intelligence"]]
@@ -164,7 +165,9 @@ def net(boots: Running, first_sync: dict[str, Any], first_sync_of_the_other: dic
 
 
 @pytest.mark.usefixtures("net")
-def test_a_sigkill_in_the_middle_of_a_pull_costs_nothing(boots: Running, first_sync: dict[str, Any]) -> None:
+def test_a_sigkill_in_the_middle_of_a_pull_costs_nothing(
+    boots: Running, beside: Commands, first_sync: dict[str, Any]
+) -> None:
     boots.outside.control("POST", "advance", days=2, seed=4)
     # The companies come, the contacts do not: there is a middle, and it waits for us.
     boots.outside.fault(tool="search_crm_objects", match={"objectType": "contacts"}, kind="slow", seconds=60)
@@ -192,29 +195,30 @@ def test_a_sigkill_in_the_middle_of_a_pull_costs_nothing(boots: Running, first_s
         archived = boots.rows("select * from pgmq.a_ingestion_queue where msg_id = %s", job["message_id"])
         assert len(archived) == 1
 
-        # An undisturbed sync of everything finds nothing to do: the documents are what it would have kept.
-        undisturbed = boots.finished_job(visitor.ask_for_sync("hubspot", "full"))
-    assert [undisturbed[f"documents_{what}"] for what in ("added", "changed", "removed", "embedded")] == [0, 0, 0, 0]
+    # An undisturbed sync of everything finds nothing to do: the documents are what it would have kept.
+    undisturbed = beside.run("sync", "--org", HARBOUR, "--full")
+    assert undisturbed.code == 0
+    assert undisturbed.said.splitlines()[-1].strip() == "hubspot: completed, 0 new, 0 changed, 0 gone."
+    job = boots.finished_job(boots.jobs(HARBOUR)[-1]["id"])
+    assert (job["reason"], job["kind"]) == ("asked for at the command line", "full")
 
 
-def test_the_night_puts_what_is_due_into_the_queue_once(
-    boots: Running, first_sync_of_the_other: dict[str, Any]
-) -> None:
-    before = boots.jobs(MERIDIAN)
+def test_the_night_puts_what_is_due_into_the_queue_once(boots: Running, first_sync: dict[str, Any]) -> None:
+    before = boots.jobs(HARBOUR)
     due = "org_id = (select id from organizations where slug = %s) and rhythm = 'delta'"
-    boots.rows(f"update sync_schedules set next_due_at = now() - interval '1 hour' where {due}", MERIDIAN)
+    boots.rows(f"update sync_schedules set next_due_at = now() - interval '1 hour' where {due}", HARBOUR)
     for _ in range(2):
         schedule = {**CODE_LOCATION, "scheduleName": "nightly_delta"}
         told = boots.graphql(_EVALUATE, schedule=schedule, now=time.time())["scheduleDryRun"]
         assert told["__typename"] == "DryRunInstigationTick"
         assert "were due" in told["evaluationResult"]["skipReason"], told
-    (job,) = [job for job in boots.jobs(MERIDIAN) if job["id"] not in {each["id"] for each in before}]
+    (job,) = [job for job in boots.jobs(HARBOUR) if job["id"] not in {each["id"] for each in before}]
     assert (job["reason"], job["kind"]) == ("nightly", "delta")
     (next_due,) = boots.rows(
         f"select next_due_at, (select time_zone from organizations where slug = %s) as zone "
         f"from sync_schedules where {due}",
-        MERIDIAN,
-        MERIDIAN,
+        HARBOUR,
+        HARBOUR,
     )
     now = datetime.now(UTC)
     assert now < next_due["next_due_at"] < now + timedelta(hours=25)
