@@ -16,7 +16,7 @@ from rich.table import Table
 
 from boots_pipeline.errors import BootsError, ConfigError
 from boots_pipeline.local.processes import wait_until_one_ends
-from boots_pipeline.local.signals import stop_when_asked
+from boots_pipeline.local.signals import stop_listening, stop_when_asked
 from boots_pipeline.local.supervisor import attach, databases, everything
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.queue import SyncQueue
@@ -42,6 +42,7 @@ class _Commands(click.Group):
         except httpx.HTTPError as error:
             raise click.ClickException(f"A part of Boots stopped answering ({type(error).__name__}).") from None
         except KeyboardInterrupt:
+            stop_listening()
             click.echo("Stopped; nothing that this command started is left running.", err=True)
             sys.exit(130)
 

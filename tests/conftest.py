@@ -34,6 +34,7 @@ from boots_pipeline.resources.queue import Job, SyncQueue
 from boots_pipeline.resources.tokens import TokenService, expiry
 from boots_pipeline.resources.vault import EnvelopeVault, KeyRing
 from boots_pipeline.settings import provider_settings
+from tests.local.running import boots  # noqa: F401  shared by tests/local and tests/browser
 from tests.outside import Outside, sandbox_process
 
 # A busy machine draws its first examples slowly, which is nothing that a test should fail for.

@@ -16,6 +16,12 @@ def stop_when_asked() -> None:
         signal.signal(number, _stop)
 
 
+def stop_listening() -> None:
+    """It is over, and the exit code is said: no second Ctrl-C changes it."""
+    for number in _WISHES:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _stop(number: int, frame: object) -> NoReturn:
     os.write(2, b"\nStopping...\n")  # not print: this may come in the middle of one
     raise KeyboardInterrupt

@@ -65,6 +65,10 @@ class Visitor:
         cards = self._json("GET", "/api/integrations")["integrations"]
         return next(dict(card) for card in cards if card["provider"] == provider)
 
+    def ask_for_sync(self, provider: str, kind: str) -> str:
+        """Ask for a sync, `delta` or `full`; returns its job."""
+        return str(self._json("POST", f"/api/integrations/{provider}/sync", json={"kind": kind})["job_id"])
+
     def ask_for_proposal(self, title: str, brief: str) -> str:
         """Ask for a proposal; returns its id."""
         return str(self._json("POST", "/api/proposals", json={"title": title, "brief": brief})["id"])

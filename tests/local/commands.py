@@ -1,0 +1,106 @@
+"""The `boots` command as a person runs it: a process in a terminal of its own, in a folder of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from boots_pipeline.local.supervisor import CHECKOUT
+from boots_pipeline.settings import Settings
+from tests.outside import free_port
+
+PORTS = ("WEB_PORT", "DAGSTER_PORT", "CODE_SERVER_PORT", "SANDBOX_PORT")
+_COMMAND = [sys.executable, "-c", "from boots_pipeline.cli import main; main()"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended. `said` is all that it printed, in the order in which it did."""
+
+    code: int
+    said: str
+
+    @property
+    def last_line(self) -> dict[str, Any]:
+        """The JSON object of the last line."""
+        return dict(json.loads(self.said.splitlines()[-1]))
+
+    @property
+    def sentence(self) -> str:
+        """The one sentence that says what is wrong."""
+        assert "Traceback" not in self.said, self.said
+        (sentence,) = (line for line in self.said.splitlines() if line.startswith("Error: "))
+        return sentence
+
+
+@dataclass
+class Commands:
+    """`boots` with its data in `home`, on ports that nobody else uses."""
+
+    home: Path
+    ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in PORTS})
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """A person's environment, without what other tests have told this process."""
+        told_to_boots = {name.upper() for name in Settings.model_fields}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in told_to_boots and not name.startswith("HUBSPOT_")
+        }
+        ports = {name: str(port) for name, port in self.ports.items()}
+        return {**inherited, "PYTHONPATH": str(CHECKOUT), "BOOTS_HOME": str(self.home), **ports, **more}
+
+    def run(self, *arguments: str, **more: str) -> Done:
+        """Run a command to its end."""
+        return self.end(self.start(*arguments, **more))
+
+    def start(self, *arguments: str, **more: str) -> "subprocess.Popen[str]":
+        """Run a command beside the test. What it prints goes to a file, where `said` looks."""
+        with self._output.open("wb") as output:
+            return subprocess.Popen(
+                [*_COMMAND, *arguments], cwd=self.home.parent, env=self.environment(**more), text=True,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    def end(self, process: "subprocess.Popen[str]", seconds: float = 150) -> Done:
+        """Wait for a command."""
+        return Done(process.wait(seconds), self.said)
+
+    def interrupt(self, process: "subprocess.Popen[str]") -> Done:
+        """Ctrl-C: the terminal tells every process of the command's group, and an impatient person twice."""
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.3)
+        os.killpg(process.pid, signal.SIGINT)
+        return self.end(process, 30)
+
+    @property
+    def said(self) -> str:
+        """What the command has printed so far."""
+        return self._output.read_text()
+
+    @property
+    def _output(self) -> Path:
+        return self.home.parent / "said.txt"
+
+    def processes(self) -> list[str]:
+        """What runs and has to do with this folder, or with one of these ports."""
+        ours = [str(self.home), *(str(port) for port in self.ports.values())]
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                told = [*process.cmdline(), *(process.environ().get(name, "") for name in ("BOOTS_HOME", *PORTS))]
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+            if any(mark in word for word in told for mark in ours):
+                found.append(f"{process.pid} {' '.join(told)}")
+        return found

@@ -1,0 +1,118 @@
+"""The commands: what they print, what they answer a script, and that none of them leaves anything behind."""
+
+import json
+import os
+import signal
+import socket
+
+import psycopg
+import pytest
+
+from boots_pipeline.local.visitor import wait_for
+from tests.local.commands import Commands
+
+KEYS = {"ok", "organizations", "connections", "documents", "clients", "hits", "proposal", "seconds"}
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    """A machine on which nothing has ever run. The tests with it go from the first command to the last."""
+    return Commands(tmp_path_factory.mktemp("fresh") / ".boots")
+
+
+def test_a_taken_port_is_named_with_its_variable(fresh: Commands) -> None:
+    for name, port in fresh.ports.items():
+        with socket.create_server(("127.0.0.1", port)):
+            done = fresh.run("up")
+        assert done.code == 1
+        sentence = done.sentence
+        assert str(port) in sentence
+        assert f"{name}=" in sentence
+        assert not (fresh.home / "postgres").exists(), "it was found out before anything was started"
+    assert fresh.processes() == []
+
+
+def test_settings_that_cannot_be_are_sentences(fresh: Commands) -> None:
+    secret = "postgresql://me:hunter2@127.0.0.1:1/x"
+    for more, word in (
+        ({"WEB_PORT": "abc"}, "WEB_PORT"),
+        ({"WEB_PORT": "70000"}, "WEB_PORT"),
+        ({"WEB_PORT": str(fresh.ports["DAGSTER_PORT"])}, "DAGSTER_PORT"),
+        ({"DATABASE_URL": secret}, "WORKER_DATABASE_URL"),
+    ):
+        done = fresh.run("up", **more)
+        assert done.code == 1
+        assert word in done.sentence
+    done = fresh.run("migrate", DATABASE_URL=secret)
+    assert done.code == 1
+    assert "DATABASE_URL" in done.sentence
+    assert "hunter2" not in done.said
+
+
+def test_without_a_supervisor_a_command_brings_its_own_database(fresh: Commands) -> None:
+    first, second = fresh.run("migrate"), fresh.run("migrate")
+    assert first.code == second.code == 0
+    assert "applied 20260414212813" in first.said
+    assert second.said == "Everything was applied already.\n"
+    assert fresh.run("status", "--json").last_line == {"connections": []}
+    unknown = fresh.run("search", "oak", "--org", "nobody", "--json")
+    assert unknown.code == 1
+    assert "'nobody'" in unknown.sentence
+    assert fresh.processes() == []
+
+
+def test_ctrl_c_and_sigkill_leave_a_folder_that_works(fresh: Commands) -> None:
+    # In the middle of the start: nothing is left.
+    starting = fresh.start("up")
+    wait_for(lambda: "database is up" in fresh.said or None, 60, "The start")
+    done = fresh.interrupt(starting)
+    assert done.code == 130
+    assert "nothing that this command started is left running" in done.said
+    assert fresh.processes() == []
+
+    # A supervisor that is killed leaves its processes, and its files that speak of them.
+    killed = fresh.start("up")
+    wait_for(lambda: "pages is up" in fresh.said or None, 60, "The start")
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    left = fresh.processes()
+    assert left
+
+    # The next start ends them; in the middle of its sync a Ctrl-C, from a person who presses it twice.
+    syncing = fresh.start("demo")
+    wait_for(lambda: stream_is_in(fresh) or None, 120, "The middle of the sync")
+    done = fresh.interrupt(syncing)
+    assert done.code == 130
+    assert "nothing that this command started is left running" in done.said
+    assert fresh.processes() == []
+
+
+def test_the_demo_does_what_it_says(fresh: Commands) -> None:
+    # On top of all that, and with what a killed server leaves: the number of a process that is another one by now.
+    (fresh.home / "postgres" / "postmaster.pid").write_text(f"{os.getpid()}\n{fresh.home}/postgres\n1\n5432\n/tmp\n")
+    (fresh.home / "supervisor.json").write_text('{"web": "http://127.0.0.1:1"')
+    (fresh.home / "processes.json").write_text(json.dumps([{"pid": os.getpid(), "born": 1.0}]))
+    done = fresh.run("demo", "--json")
+    assert done.code == 0, done.said
+    told = done.last_line
+    assert told.keys() == KEYS
+    assert told["ok"] is True
+    assert (told["organizations"], told["connections"]) == (2, 1)
+    assert told["documents"] == {"hubspot": 1200}
+    assert (told["clients"], told["proposal"].keys()) == (200, {"sections", "attributions"})
+    assert min(told["hits"], *told["proposal"].values()) > 0
+    assert told["seconds"].keys() == {"start", "connect", "sync", "search", "proposal"}
+    assert fresh.processes() == []
+
+
+def stream_is_in(commands: Commands) -> bool:
+    """Whether the first of HubSpot's streams has come: a sync is in its middle then."""
+    try:
+        told = json.loads((commands.home / "supervisor.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return False
+    with psycopg.connect(told["databases"]["owner"]) as owner:
+        row = owner.execute(
+            "select count(*) from ingestion_jobs where status = 'running' and items_seen > 0"
+        ).fetchone()
+    return bool(row and row[0])
