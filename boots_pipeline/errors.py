@@ -35,6 +35,10 @@ class NeedsReauth(BootsError):
     error_class = "needs_reauth"
 
 
+class NotConnected(NeedsReauth):
+    """There is no connection, or it was ended: nothing can be synced before somebody connects."""
+
+
 class Forbidden(BootsError):
     """The grant is fine but does not cover this one thing."""
 

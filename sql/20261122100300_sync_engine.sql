@@ -34,7 +34,7 @@ alter table public.ingestion_jobs
   add check (status <> 'running' or lease_token is not null);
 comment on column public.ingestion_jobs.checkpoint is
   'Where to resume, per stream; {"stream": {"cursor": …, "read": the listing''s end, "verdict": once concluded, …}}';
-grant update (stage, checkpoint, items_seen, items_expected, documents_added, documents_changed,
+grant update (attempt, stage, checkpoint, items_seen, items_expected, documents_added, documents_changed,
   documents_unchanged, documents_removed, documents_embedded, items_quarantined)
   on public.ingestion_jobs to boots_worker;
 
@@ -50,6 +50,8 @@ create table public.sync_streams (
   primary key (org_id, source_id, stream),
   foreign key (org_id, source_id) references public.connected_sources (org_id, id) on delete cascade
 );
+-- Missing from a complete listing, and kept: the guard deletes it when the next complete listing misses it, too.
+alter table public.source_documents add column vanished_at timestamptz;
 create table public.ingestion_seen (   -- what the running listing has met so far; emptied at its end
   org_id uuid not null,
   job_id uuid not null,
@@ -139,8 +141,10 @@ declare
   v_job public.ingestion_jobs;
   v_visible_at timestamptz := clock_timestamp() + p_delay;
 begin
+  -- A connection that was never completed may be in `error`, too: it holds no token, and its organisation no partition.
   perform from public.connected_sources
-    where org_id = p_org_id and id = p_source_id and status in ('active', 'error') for no key update;
+    where org_id = p_org_id and id = p_source_id and status in ('active', 'error')
+      and connected_at is not null and access_token_vault_id is not null for no key update;
   if not found then
     raise exception 'the connection is not active' using errcode = 'BT001';
   end if;
@@ -163,6 +167,9 @@ begin
     update pgmq.q_ingestion_queue
       set vt = least(vt, greatest(v_visible_at, coalesce(v_job.retry_after, v_visible_at)))
       where msg_id = v_job.message_id;
+    if not found then
+      perform private.resend_lost_messages();
+    end if;
   else
     update public.ingestion_jobs set rerun_as = private.wider_sync(rerun_as, p_kind)
       where org_id = p_org_id and id = v_job.id;
@@ -178,6 +185,16 @@ language sql volatile security definer set search_path = '' as $$
     greatest(0, extract(epoch from p_delay))::int) as sent
 $$;
 
+-- The net under the queue: a live job whose message is gone (somebody purged or deleted it) gets another one. Jobs that a
+-- worker holds are left to it.
+create function private.resend_lost_messages() returns void
+language sql volatile security definer set search_path = '' as $$
+  update public.ingestion_jobs j
+     set message_id = private.send_sync_message(j.org_id, j.id, greatest('0', j.retry_after - clock_timestamp()))
+   where j.status in ('queued', 'running') and coalesce(j.lease_until, '-infinity') < clock_timestamp()
+     and not exists (select from pgmq.q_ingestion_queue q where q.msg_id = j.message_id)
+$$;
+
 -- Move a message to the dead letters with the reason; its job, if it still lives, dies with it, and the card says so.
 create function private.bury_sync_message(p_msg_id bigint, p_reason text) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -191,7 +208,7 @@ begin
   update public.ingestion_jobs
     set status = 'dead', lease_token = null, lease_until = null, finished_at = clock_timestamp(),
         error_class = coalesce(error_class, 'infra'),
-        error_message = 'The sync was given up after repeated crashes. Ask for it again, or see the Dagster run.'
+        error_message = 'The sync was given up: ' || p_reason || '. Ask for it again, or see the Dagster runs.'
     where message_id = p_msg_id and status in ('queued', 'running')
     returning * into v_job;
   update public.connected_sources
@@ -232,8 +249,9 @@ begin
         problem := 'message of an earlier hand-off';
       elsif v_job.attempt >= 5 and coalesce(v_job.lease_until, '-infinity') < clock_timestamp() then
         problem := 'claimed five times without an end';
-      elsif v_read.read_ct >= 50 then
-        problem := 'handed off fifty times without an end';
+      -- Counted since the last claim: a provider that often says "later" makes hand-offs, and is no poison.
+      elsif v_read.read_ct - coalesce(v_job.message_read_ct, 0) >= 50 then
+        problem := 'handed off fifty times without a claim';
       end if;
     end if;
     if problem is null then
@@ -255,6 +273,12 @@ language sql volatile security definer set search_path = '' as $$
   update pgmq.q_ingestion_queue
      set vt = clock_timestamp() + make_interval(secs => p_visibility), read_ct = read_ct - 1
    where msg_id = p_msg_id and read_ct = p_read_ct
+$$;
+
+-- Which of these jobs a worker holds now.
+create function private.leased_jobs(p_jobs uuid[]) returns setof uuid
+language sql stable security definer set search_path = '' as $$
+  select id from public.ingestion_jobs where id = any (p_jobs) and lease_until >= clock_timestamp()
 $$;
 
 -- Take the job: lease and message visibility together, fenced by the read_ct of the hand-off. No row comes back when
@@ -298,7 +322,8 @@ declare
   v_job uuid;
 begin
   select id into v_source from public.connected_sources
-    where org_id = p_org_id and provider = p_provider and status in ('active', 'error') for no key update;
+    where org_id = p_org_id and provider = p_provider and status in ('active', 'error')
+      and connected_at is not null and access_token_vault_id is not null for no key update;
   if not found then
     raise exception 'the connection is not active' using errcode = 'BT001';
   end if;
@@ -383,7 +408,7 @@ declare
 begin
   update public.ingestion_jobs
     set status = 'queued', stage = 'waiting', lease_token = null, lease_until = null,
-        attempt = case when p_burns_attempt then attempt else attempt - 1 end,
+        attempt = case when p_burns_attempt then attempt else greatest(0, attempt - 1) end,
         retry_after = case when p_error_class = 'rate_limited' then clock_timestamp() + p_delay end,
         error_class = p_error_class, error_message = p_error_message
     where org_id = p_org_id and id = p_job_id and lease_token = p_lease_token and status = 'running'
@@ -440,10 +465,12 @@ declare
   v_due record;
   v_count int := 0;
 begin
+  perform private.resend_lost_messages();
   for v_due in
     select d.org_id, d.source_id, d.rhythm, o.time_zone
       from public.sync_schedules d
-      join public.connected_sources s on s.org_id = d.org_id and s.id = d.source_id and s.status in ('active', 'error')
+      join public.connected_sources s on s.org_id = d.org_id and s.id = d.source_id
+       and s.status in ('active', 'error') and s.access_token_vault_id is not null
       join public.organizations o on o.id = d.org_id
      where d.next_due_at <= clock_timestamp()
      order by d.next_due_at limit p_limit for no key update of d, s skip locked
@@ -478,7 +505,7 @@ begin
   for routine in
     select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
      where n.nspname = 'private' and p.proname in (
-       'enqueue_sync', 'send_sync_message', 'bury_sync_message', 'read_sync_messages', 'postpone_sync_message',
+       'enqueue_sync', 'send_sync_message', 'resend_lost_messages', 'leased_jobs', 'bury_sync_message', 'read_sync_messages', 'postpone_sync_message',
        'claim_sync', 'claim_sync_by_hand', 'renew_sync_lease', 'finish_sync', 'release_sync', 'cancel_live_sync',
        'next_due', 'wider_sync', 'enqueue_due_syncs', 'connected_organisations', 'organisation_id')
   loop
@@ -489,5 +516,5 @@ end
 $$;
 grant execute on function private.enqueue_sync, private.read_sync_messages, private.postpone_sync_message,
   private.claim_sync, private.claim_sync_by_hand, private.renew_sync_lease, private.finish_sync,
-  private.release_sync, private.enqueue_due_syncs, private.connected_organisations, private.organisation_id
-  to boots_worker;
+  private.release_sync, private.enqueue_due_syncs, private.connected_organisations, private.organisation_id,
+  private.leased_jobs to boots_worker;

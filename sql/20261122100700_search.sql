@@ -11,12 +11,15 @@ create function public.match_source_documents(
   with model as (
     select active from public.embedding_models where org_id = filter_org_id
   ), scored as (
-    select d.id, 0 as passage, d.embedding operator(extensions.<=>) query_embedding as distance
+    -- CASE, because a filter may be tried after the distance: vectors of another model have another length, and would raise.
+    select d.id, 0 as passage,
+           case when d.embedding_model = model.active then d.embedding operator(extensions.<=>) query_embedding end as distance
       from public.source_documents d, model
      where d.org_id = filter_org_id and d.deleted_at is null and d.embedding_model = model.active
        and (filter_source_id is null or d.source_id = filter_source_id)
     union all
-    select p.document_id, p.position, p.embedding operator(extensions.<=>) query_embedding
+    select p.document_id, p.position,
+           case when p.embedding_model = model.active then p.embedding operator(extensions.<=>) query_embedding end
       from public.source_document_passages p
       join public.source_documents d on d.org_id = p.org_id and d.id = p.document_id, model
      where p.org_id = filter_org_id and d.deleted_at is null and p.embedding_model = model.active
@@ -44,13 +47,15 @@ create function public.match_client_intelligence(
 ) returns table (
   id uuid, client_id uuid, client_name text, summary text, profile jsonb, as_of timestamptz, similarity float
 ) language sql stable set search_path = '' as $$
-  select c.id, c.client_id, c.client_name, c.summary, c.profile, c.as_of,
-         1 - (c.embedding operator(extensions.<=>) query_embedding)
-    from public.client_intelligence c
-    join public.embedding_models m on m.org_id = c.org_id and m.active = c.embedding_model
-   where c.org_id = filter_org_id and c.retired_at is null
-     and 1 - (c.embedding operator(extensions.<=>) query_embedding) >= min_similarity
-   order by c.embedding operator(extensions.<=>) query_embedding, c.id
+  with scored as (
+    select c.id, case when c.embedding_model = m.active then c.embedding operator(extensions.<=>) query_embedding end as distance
+      from public.client_intelligence c join public.embedding_models m on m.org_id = c.org_id
+     where c.org_id = filter_org_id and c.retired_at is null and c.embedding_model = m.active
+  )
+  select c.id, c.client_id, c.client_name, c.summary, c.profile, c.as_of, 1 - scored.distance
+    from scored join public.client_intelligence c on c.org_id = filter_org_id and c.id = scored.id
+   where 1 - scored.distance >= min_similarity
+   order by scored.distance, c.id
    limit match_count
 $$;
 

@@ -1,5 +1,5 @@
--- Asset checks over all organisations in one statement. The role that owns it may read ids, hashes and states, but no
--- text, no payload, no name: it can count what is wrong, and nothing else.
+-- Asset checks over all organisations in one statement. The role that owns it cannot log in, and may read ids, states and
+-- profiles (whose facts it follows to their documents): no document's text and no payload. The function answers counts.
 
 do $$ begin
   if to_regrole('boots_audit') is null then create role boots_audit nologin; end if;
@@ -48,7 +48,9 @@ language sql stable security definer set search_path = '' as $$
      group by c.org_id
   ), stuck as (
     select j.org_id, count(*) as n from public.ingestion_jobs j
-     where (p_org_id is null or j.org_id = p_org_id) and j.status = 'running' and j.lease_until < clock_timestamp() - interval '1 hour'
+     where (p_org_id is null or j.org_id = p_org_id)
+       and ((j.status = 'running' and j.lease_until < clock_timestamp() - interval '1 hour')
+            or (j.status = 'queued' and j.created_at < clock_timestamp() - interval '1 day'))
      group by j.org_id
   )
   select orgs.slug, checked.check_name, coalesce(checked.n, 0)

@@ -69,7 +69,7 @@ _STANDING = (
     _Standing(
         "every_job_ends",
         client_intelligence.KEY,
-        "No sync has been running for an hour after its lease ended.",
+        "No sync is an hour past its lease, or has been waiting for a day.",
     ),
 )
 

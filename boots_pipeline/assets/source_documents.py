@@ -13,6 +13,7 @@ from uuid import UUID
 import dagster as dg
 
 from boots_pipeline.assets.columns import SOURCE_DOCUMENTS
+from boots_pipeline.errors import NotConnected
 from boots_pipeline.ingestion.sync import Outcome, SyncEngine
 from boots_pipeline.partitions import orgs
 from boots_pipeline.providers.base import Provider
@@ -47,17 +48,21 @@ def documents_asset(provider: Provider) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         org_id = await asyncio.to_thread(engine.queue.organisation_id, context.partition_key)
         handed_over = context.run.tags.get(job_tag(provider.name))
-        job = await asyncio.to_thread(_claim, engine.queue, org_id, provider.name, handed_over, context.run.run_id)
-        if job is None:
-            context.log.info("Nothing to do here: this connection is being synced by another run, or was already.")
-            outcome = Outcome("already syncing")
+        try:
+            job = await asyncio.to_thread(_claim, engine.queue, org_id, provider.name, handed_over, context.run.run_id)
+        except NotConnected as reason:
+            outcome = Outcome("not connected", message=str(reason))
         else:
-            outcome = await engine.run(job, provider, context.log.info)
-            context.log.info("%s: %s", outcome.status, outcome.message or "everything is in")
+            outcome = await engine.run(job, provider, context.log.info) if job else _left_alone()
+        context.log.info("%s: %s", outcome.status, outcome.message or "everything is in")
         held = await asyncio.to_thread(_held, database, org_id, provider.name)
         return dg.MaterializeResult(metadata=_metadata(outcome, held), data_version=dg.DataVersion(held["version"]))
 
     return documents
+
+
+def _left_alone() -> Outcome:
+    return Outcome("already syncing", message="Another run syncs it, has just done so, or waits as the provider asked.")
 
 
 def _claim(queue: SyncQueue, org_id: UUID, provider: str, handed_over: str | None, run_id: str) -> Job | None:

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb, set_json_dumps
 from boots_pipeline.errors import BadItem, BootsError, LeaseLost
 from boots_pipeline.ingestion.batches import Batch
 from boots_pipeline.ingestion.sanitise import Clean, text
-from boots_pipeline.knowledge.passages import cut
+from boots_pipeline.knowledge.passages import cut, text_hash
 from boots_pipeline.providers.base import Document, Provider, Rejected
 from boots_pipeline.resources.database import Connection, Database
 from boots_pipeline.resources.embedder import Embedder
@@ -137,7 +137,7 @@ class Keeper:
             except BadItem as reason:
                 rejected.append(Rejected(item.external_id, str(reason)))
                 continue
-            content_hash = hashlib.sha256(f"{document.title}\0{document.content}".encode()).digest()
+            content_hash = text_hash(document.title, document.content)
             same_text = before is not None and before[1] == content_hash and before[2]
             # An organisation that is on another model keeps its vectors pending: mixing models would mix meanings.
             embeds = not same_text and model == self._embedder.model
@@ -158,9 +158,10 @@ class Keeper:
             row.vector = vector
 
     def _fence(self, transaction: Connection, checkpoint: dict[str, Any], kept: Kept, expected: int | None) -> None:
+        """Count the batch, if the job is still ours. A batch is progress: five claims are five without one."""
         fenced = transaction.execute(
             """update ingestion_jobs
-                  set checkpoint = checkpoint || %s, items_seen = items_seen + %s,
+                  set checkpoint = checkpoint || %s, attempt = 0, items_seen = items_seen + %s,
                       items_expected = case when %s::int is null then items_expected
                                             else coalesce(items_expected, 0) + %s end,
                       documents_added = documents_added + %s, documents_changed = documents_changed + %s,

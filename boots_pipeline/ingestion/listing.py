@@ -1,8 +1,8 @@
 """What a listing that was read to its end allows: tombstones for what vanished, a watermark, and the count that
 proves it.
 
-Only a complete listing may delete, as no official MCP server has a feed of deletes. A guard refuses when a large
-share of what is known vanished at once, until a second complete listing says the same.
+Only a complete listing may delete, as no official MCP server has a feed of deletes. When a large share of what is known
+vanished at once, a guard marks it and keeps it; what the next complete listing misses again is deleted.
 """
 
 from dataclasses import dataclass
@@ -59,12 +59,14 @@ def conclude(transaction: Connection, job: Job, listed: Listed) -> Verdict:
     shortfall = max(0, (listed.expected or 0) - seen)
     removed = vanished = 0
     if listed.complete and not shortfall:
-        missing = _missing(transaction, job, listed.stream)
-        confirmed = before is None or before["vanished"]
-        if not confirmed and len(missing) > _GUARD_ITEMS and len(missing) > _GUARD_SHARE * (seen + len(missing)):
+        missing, again = _missing(transaction, job, listed.stream)
+        suspicious = before is not None and len(missing) > _GUARD_ITEMS
+        if suspicious and len(missing) > _GUARD_SHARE * (seen + len(missing) + len(again)):
             vanished = len(missing)
         else:
-            removed = tombstone(transaction, job, listed.stream, missing)
+            again, missing = again + missing, []
+        removed = tombstone(transaction, job, listed.stream, again)
+        _mark(transaction, job, listed.stream, missing)
         _forget_quarantined(transaction, job, listed)
     runs = before["shortfall_runs"] + 1 if before and shortfall else int(bool(shortfall))
     _move_watermark(transaction, job, listed, shortfall, runs, vanished)
@@ -79,15 +81,27 @@ def _count_seen(transaction: Connection, job: Job, stream: str) -> int:
     return int(row["n"]) if row else 0
 
 
-def _missing(transaction: Connection, job: Job, stream: str) -> list[str]:
+def _missing(transaction: Connection, job: Job, stream: str) -> tuple[list[str], list[str]]:
+    """What is kept and was not met: for the first time, and again."""
     rows = transaction.execute(
-        """select d.external_id from source_documents d
+        """select d.external_id, d.vanished_at is not null as again from source_documents d
             where d.org_id = %s and d.source_id = %s and d.document_type = %s and d.deleted_at is null
               and not exists (select 1 from ingestion_seen s where s.org_id = d.org_id and s.job_id = %s
                                  and s.stream = d.document_type and s.external_id = d.external_id)""",
         [job.org_id, job.source_id, stream, job.id],
     ).fetchall()
-    return [row["external_id"] for row in rows]
+    first = [row["external_id"] for row in rows if not row["again"]]
+    return first, [row["external_id"] for row in rows if row["again"]]
+
+
+def _mark(transaction: Connection, job: Job, stream: str, missing: list[str]) -> None:
+    """Remember what is missing; whatever was met again is under no suspicion any more."""
+    transaction.execute(
+        """update source_documents set vanished_at = case when external_id = any(%(missing)s) then clock_timestamp() end
+            where org_id = %(org)s and source_id = %(source)s and document_type = %(stream)s
+              and (external_id = any(%(missing)s) or vanished_at is not null)""",
+        {"org": job.org_id, "source": job.source_id, "stream": stream, "missing": missing},
+    )
 
 
 def _forget_quarantined(transaction: Connection, job: Job, listed: Listed) -> None:

@@ -53,6 +53,8 @@ class Outcome:
     error_class: str | None = None
     message: str | None = None
     kept: Kept = field(default_factory=Kept)
+    left_out: int = 0  # items in quarantine
+    progressed: bool = False  # a batch was written in this run
     verdicts: dict[str, Verdict] = field(default_factory=dict)
 
 
@@ -104,6 +106,7 @@ class SyncEngine:
                     report(f"{stream}: not available with this grant ({account.unavailable[stream]})")
                     continue
                 await self._sync_stream(_Stream(self, job, provider, tools, stream, lease, outcome, report))
+        outcome.left_out = await asyncio.to_thread(self._left_out, job)
         _conclude_outcome(outcome, provider, account)
 
     def _prepare(self, job: Job, outcome: Outcome) -> str | None:
@@ -188,6 +191,7 @@ class SyncEngine:
                     checkpoint["newest"] = max(checkpoint["newest"] or "", batch.newest.isoformat())
                 kept = await asyncio.to_thread(keeper.keep, batch, checkpoint)
                 _add(run.outcome.kept, kept)
+                run.outcome.progressed = True
                 run.report(f"{run.stream}: {_described(run.outcome.kept)}")
                 ahead.task_done()
         return checkpoint
@@ -218,6 +222,15 @@ class SyncEngine:
             ).fetchall()
         return [row["external_id"] for row in rows]
 
+    def _left_out(self, job: Job) -> int:
+        """Everything in quarantine, of whichever sync: what is missing is missing until it comes in."""
+        with self._database.organisation(job.org_id) as transaction:
+            row = transaction.execute(
+                "select count(*) as n from quarantined_items where org_id = %s and source_id = %s",
+                [job.org_id, job.source_id],
+            ).fetchone()
+        return int(row["n"]) if row else 0
+
     def _conclude_stream(self, run: "_Stream", checkpoint: dict[str, Any]) -> dict[str, Any]:
         listed_from, newest = _moment(checkpoint["listed_from"]), _moment(checkpoint["newest"])
         assert listed_from is not None
@@ -236,14 +249,16 @@ class SyncEngine:
                 raise _lease_lost()
 
     def _settle(self, job: Job, error: BootsError, outcome: Outcome) -> None:
-        """The class of an error decides whether the job goes back to the queue or ends."""
+        """Its class decides whether the job goes back to the queue or ends; so do five tries without a batch."""
+        attempt = 0 if outcome.progressed else job.attempt
+        backoff = timedelta(minutes=min(60, 2**attempt))
         waits = {
             RateLimited: (timedelta(seconds=getattr(error, "retry_after", 0)), False),
-            Transient: (timedelta(minutes=min(60, 2**job.attempt)), True),
-            BadPage: (timedelta(minutes=min(60, 2**job.attempt)), True),
+            Transient: (backoff, True),
+            BadPage: (backoff, True),
         }
         wait = waits.get(type(error))
-        if wait is None or (wait[1] and job.attempt >= _ATTEMPTS):
+        if wait is None or (wait[1] and attempt >= _ATTEMPTS):
             self._fail(job, error.error_class, str(error), outcome)
             return
         delay, burns = wait
@@ -314,8 +329,8 @@ def _conclude_outcome(outcome: Outcome, provider: Provider, account: Account) ->
             missing.append(
                 f"{verdict.vanished} {stream} vanished at once; they are kept until the next full listing confirms it"
             )
-    if outcome.kept.quarantined:
-        missing.append(f"{outcome.kept.quarantined} items could not be kept")
+    if outcome.left_out:
+        missing.append(f"{outcome.left_out} items could not be kept")
     outcome.status = "partial" if missing else "completed"
     outcome.error_class = "bad_item" if missing else None
     sentence = "; ".join(missing)

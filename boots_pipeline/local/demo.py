@@ -38,6 +38,7 @@ class Demo:
     def __init__(self, settings: Settings, console: Console) -> None:
         self._settings = settings
         self._console = console
+        self._started = False  # or found running
         self.result: dict[str, Any] = {"ok": False, "seconds": {}}
 
     def run(self) -> None:
@@ -66,6 +67,7 @@ class Demo:
     def _start(self, stack: ExitStack) -> Local:
         with self._stage("start", "Start") as tell:
             local = attach(self._settings)
+            self._started = local is None
             if local is None:
                 local = stack.enter_context(everything(self._settings, tell))
             slugs = seed(local.databases.owner, local.sandbox)
@@ -192,7 +194,8 @@ class Demo:
         stages = "  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.result["seconds"].items())
         self._console.print(table)
         self._console.print(f"[dim]{stages}[/]")
-        self._console.print("All of it stops now; [bold]make up[/] starts the same things and stays.")
+        if self._started:
+            self._console.print("All of it stops now; [bold]make up[/] starts the same things and stays.")
 
     @contextmanager
     def _stage(self, name: str, title: str) -> Iterator[Any]:

@@ -1,13 +1,14 @@
 """Jobs and their messages, through the functions of sql/…_sync_engine.sql: the only way in which either changes
 hands."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from boots_pipeline.errors import ConfigError
+from boots_pipeline.errors import ConfigError, DatabaseError, NotConnected
 from boots_pipeline.resources.database import Connection, Database
 
 LEASE_SECONDS = 120
@@ -73,8 +74,11 @@ class SyncQueue:
             )
 
     def claim_by_hand(self, org_id: UUID, provider: str, kind: str, run_id: str) -> Job | None:
-        """Make (or adopt) a job and take it; None when one is running, or the provider asked us to wait."""
-        with self._database.connection() as connection:
+        """Make (or adopt) a job and take it; None when one is running, or the provider asked us to wait.
+
+        Raises NotConnected.
+        """
+        with _not_connected(), self._database.connection() as connection:
             return _job(
                 connection.execute(
                     "select * from private.claim_sync_by_hand(%s, %s, %s, %s, %s)",
@@ -113,8 +117,8 @@ class SyncQueue:
         return bool(row and row["released"])
 
     def enqueue(self, org_id: UUID, source_id: UUID, kind: str, reason: str) -> UUID:
-        """Ask for a sync; returns the job that will do it."""
-        with self._database.connection() as connection:
+        """Ask for a sync; returns the job that will do it. Raises NotConnected."""
+        with _not_connected(), self._database.connection() as connection:
             row = connection.execute(
                 "select private.enqueue_sync(%s, %s, %s, %s) as job", [org_id, source_id, kind, reason]
             ).fetchone()
@@ -126,6 +130,12 @@ class SyncQueue:
         with self._database.connection() as connection:
             row = connection.execute("select private.enqueue_due_syncs(%s) as due", [limit]).fetchone()
         return int(row["due"]) if row else 0
+
+    def leased(self, jobs: Collection[UUID]) -> set[UUID]:
+        """Which of these jobs a worker holds now."""
+        with self._database.connection() as connection:
+            rows = connection.execute("select private.leased_jobs(%s) as id", [list(jobs)]).fetchall()
+        return {row["id"] for row in rows}
 
     def connected_organisations(self) -> Sequence[str]:
         """The slugs of every organisation that has ever been connected."""
@@ -140,6 +150,17 @@ class SyncQueue:
         if row is None or row["id"] is None:
             raise ConfigError(f"There is no organisation {slug!r}.")
         return UUID(str(row["id"]))
+
+
+@contextmanager
+def _not_connected() -> Iterator[None]:
+    """BT001 is the functions' way to say that there is no connection to sync."""
+    try:
+        yield
+    except DatabaseError as error:
+        if error.sqlstate != "BT001":
+            raise
+        raise NotConnected("It is not connected; connect it on the settings page.") from None
 
 
 def _job(row: dict[str, Any] | None) -> Job | None:

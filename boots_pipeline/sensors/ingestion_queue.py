@@ -5,8 +5,10 @@ is queued or live is only looked at again later, so nothing is launched twice; o
 itself.
 """
 
+import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
 
 import dagster as dg
 
@@ -14,10 +16,11 @@ from boots_pipeline.assets import client_intelligence, embeddings
 from boots_pipeline.assets.source_documents import documents_key, job_tag
 from boots_pipeline.partitions import orgs
 from boots_pipeline.providers import PROVIDERS
-from boots_pipeline.resources.queue import Message, SyncQueue
+from boots_pipeline.resources.queue import LEASE_SECONDS, Message, SyncQueue
 
 _AT_ONCE = 50
 _LOOK_AGAIN_SECONDS = 30
+_LOST_SECONDS = 3 * LEASE_SECONDS
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -39,11 +42,16 @@ def ingestion_queue(context: dg.SensorEvaluationContext, queue: dg.ResourceParam
     settled = [message for message in messages if message.problem]
     for message in settled:
         context.log.warning("Message %d is no work: %s", message.msg_id, message.problem)
-    underway, waiting = split(messages, _jobs_of(_unfinished_runs(context.instance)))
+    for message in messages:
+        if message.provider is not None and message.provider not in PROVIDERS:
+            context.log.error("Message %d is for %s, which this build does not know", message.msg_id, message.provider)
+    underway, waiting = split(messages, _jobs_underway(context.instance, queue))
     for message in underway:
         queue.postpone(message, _LOOK_AGAIN_SECONDS)
-    new = sorted(set(queue.connected_organisations()) - set(context.instance.get_dynamic_partitions("orgs")))
-    requests = [run_request(slug, group) for slug, group in waiting.items()]
+    connected = queue.connected_organisations()
+    new = sorted(set(connected) - set(context.instance.get_dynamic_partitions("orgs")))
+    # One request for a partition that does not exist would fail the tick, and with it everybody else's runs.
+    requests = [run_request(slug, group) for slug, group in waiting.items() if slug in connected]
     return dg.SensorResult(
         run_requests=requests,
         dynamic_partitions_requests=[orgs.build_add_request(new)] if new else [],
@@ -76,15 +84,25 @@ def run_request(slug: str, messages: Sequence[Message]) -> dg.RunRequest:
     )
 
 
-def _unfinished_runs(instance: dg.DagsterInstance) -> Iterable[Mapping[str, str]]:
-    runs = instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED, tags={SYNC_TAG: "queue"}))
-    return [run.tags for run in runs]
+def _jobs_underway(instance: dg.DagsterInstance, queue: SyncQueue) -> set[str]:
+    """The jobs of runs that are queued or live.
+
+    A run that has been started for a while and holds none of its jobs' leases has lost its process, which Dagster's
+    default launcher never notices: it is ended here, or its organisation would wait for hours behind it.
+    """
+    records = instance.get_run_records(filters=dg.RunsFilter(statuses=_UNFINISHED, tags={SYNC_TAG: "queue"}))
+    jobs = {record.dagster_run.run_id: _jobs_of(record.dagster_run.tags) for record in records}
+    leased = {str(job) for job in queue.leased([UUID(job) for of_run in jobs.values() for job in of_run])}
+    underway: set[str] = set()
+    for record in records:
+        run = record.dagster_run
+        started = time.time() - (record.start_time or time.time())
+        if run.status == dg.DagsterRunStatus.STARTED and started > _LOST_SECONDS and not leased & jobs[run.run_id]:
+            instance.report_run_failed(run, "Its process is gone: the lease of its sync ran out.")
+        else:
+            underway |= jobs[run.run_id]
+    return underway
 
 
-def _jobs_of(tags_of_runs: Iterable[Mapping[str, str]]) -> set[str]:
-    return {
-        tags[job_tag(provider)].partition(".")[0]
-        for tags in tags_of_runs
-        for provider in PROVIDERS
-        if job_tag(provider) in tags
-    }
+def _jobs_of(tags: Mapping[str, str]) -> set[str]:
+    return {tags[job_tag(provider)].partition(".")[0] for provider in PROVIDERS if job_tag(provider) in tags}

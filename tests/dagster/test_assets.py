@@ -105,3 +105,11 @@ def test_a_lost_grant_is_an_outcome_and_a_red_check_not_a_failure(
     connection = owner.execute("select status, status_message from connected_sources").fetchone()
     assert connection["status"] == "needs_reauth"
     assert "Connect again" in connection["status_message"]
+
+
+def test_without_a_connection_there_is_nothing_to_do_and_nothing_fails(
+    materialize: Callable[[], dg.ExecuteInProcessResult],
+) -> None:
+    result = materialize()
+    assert result.success
+    assert hubspot_metadata(result)["outcome"] == "not connected"

@@ -93,3 +93,44 @@ def test_garbage_is_buried_and_the_rest_flows_on(
     connect(organisation)
     assert len(tick(instance, queue).run_requests or []) == 1
     assert owner.execute("select count(*) as n from pgmq.q_ingestion_dlq").fetchone()["n"] == 5
+
+
+def test_a_run_whose_process_is_gone_is_ended_and_its_job_handed_over_again(
+    instance: dg.DagsterInstance,
+    queue: SyncQueue,
+    connect: Callable[[Organisation], UUID],
+    organisation: Organisation,
+    owner: psycopg.Connection,
+) -> None:
+    connect(organisation)
+    (handed,) = tick(instance, queue).run_requests or []
+
+    @dg.job
+    def lost() -> None: ...
+
+    run = instance.create_run_for_job(lost, status=dg.DagsterRunStatus.STARTED, tags=dict(handed.tags))
+    queue.claim(organisation.id, owner.execute("select id from ingestion_jobs").fetchone()["id"], 1, run.run_id)
+    owner.execute("update ingestion_jobs set lease_until = '-infinity'")
+    owner.execute("update pgmq.q_ingestion_queue set vt = clock_timestamp()")
+    assert not tick(instance, queue).run_requests  # it may be between its start and its claim
+    with instance.run_storage.connect() as storage:
+        storage.exec_driver_sql("update runs set start_time = start_time - 3600, create_timestamp = create_timestamp")
+        storage.exec_driver_sql("update runs set start_time = 1 where start_time is null")
+    owner.execute("update pgmq.q_ingestion_queue set vt = clock_timestamp()")
+    assert len(tick(instance, queue).run_requests or []) == 1
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+
+
+def test_an_organisation_without_a_partition_stops_nobody(
+    instance: dg.DagsterInstance,
+    queue: SyncQueue,
+    connect: Callable[[Organisation], UUID],
+    new_organisation: Callable[..., Organisation],
+    organisation: Organisation,
+    owner: psycopg.Connection,
+) -> None:
+    other = new_organisation("meridian-signage")
+    connect(other)
+    connect(organisation)
+    owner.execute("update connected_sources set connected_at = null where org_id = %s", [other.id])
+    assert [each.partition_key for each in tick(instance, queue).run_requests or []] == [organisation.slug]

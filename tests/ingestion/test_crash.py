@@ -60,7 +60,7 @@ def test_a_killed_worker_is_followed_by_another(
     connected.outside.control("DELETE", "calls")
     connected.wake()
     job = connected.take()
-    assert job.attempt == 2
+    assert job.attempt == 1  # the batches were progress: the count began anew
     assert connected.run(job).status == "completed"
     # Only what was left was asked for: a page of each stream more, at most, to learn that it is at its end.
     assert len(connected.calls("search_crm_objects")) <= (TOTAL - seen) / 10 + 3
@@ -162,14 +162,31 @@ def test_a_bug_fails_the_job_and_says_nothing_of_the_data(connected: Connected) 
 
 
 def test_a_lost_database_connection_ends_the_run_and_the_next_one_goes_on(
-    connected: Connected, owner: psycopg.Connection, small_pages: None
+    connected: Connected, owner: psycopg.Connection, urls: DatabaseUrls, small_pages: None
 ) -> None:
     connected.outside.fault(kind="slow", tool="search_crm_objects", seconds=0.1, times=None)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(urls.owner) as other:
         syncing = pool.submit(connected.sync)
         until(lambda: connected.job()["items_seen"] >= 20, "two batches")
-        owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test-worker'")
+        other.execute("select 1 from ingestion_jobs for update")  # the next batch waits here, in its transaction
+        writer = "select pid from pg_stat_activity where application_name = 'test-worker' and wait_event_type = 'Lock'"
+        until(lambda: owner.execute(writer).fetchone() is not None, "a batch that waits")
+        owner.execute(f"select pg_terminate_backend(pid) from ({writer}) waiting")
+        with pytest.raises(DatabaseError):
+            syncing.result(20)
+    connected.outside.control("DELETE", "faults")
+    connected.wake()
+    assert connected.run(connected.take()).status == "completed"
+    assert_as_if_nothing_had_happened(connected)
+
+
+def test_progress_gives_the_attempts_back(connected: Connected, small_pages: None) -> None:
+    for done in range(1, 8):
         connected.outside.control("DELETE", "faults")
-        outcome = syncing.result(20)
-    assert outcome.status == "completed"  # nobody held a transaction: the pool found new connections
+        connected.outside.fault(kind="status", status=503, after=1, times=None, tool="search_crm_objects")
+        outcome = connected.run(connected.take())
+        assert outcome.status == "queued", done
+        connected.wake()
+    connected.outside.control("DELETE", "faults")
+    assert connected.run(connected.take()).status == "completed"
     assert_as_if_nothing_had_happened(connected)

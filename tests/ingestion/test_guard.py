@@ -101,3 +101,33 @@ def test_another_account_replaces_what_the_one_before_left(connected: Connected)
     outcome = connected.sync("full")
     assert (outcome.status, outcome.kept.removed) == ("completed", 120)
     assert connected.kept() == connected.truth()
+
+
+def test_only_what_is_missing_twice_is_deleted(connected: Connected) -> None:
+    connected.sync()
+    for external_ids in ("'9' || external_id", "'8' || external_id"):
+        connected.owner.execute(
+            f"""insert into source_documents (org_id, source_id, provider, document_type, external_id, content_hash,
+                                              payload_hash)
+                select org_id, source_id, provider, document_type, {external_ids}, '', '' from source_documents
+                 where document_type = 'contacts' and external_id !~ '^[89]'"""
+        )
+        outcome = connected.sync("reconcile")
+        # The second listing misses the first sixty again, and another sixty for the first time.
+        assert outcome.verdicts["contacts"].vanished == 60
+    assert outcome.verdicts["contacts"].removed == 60
+    left = connected.kept()["contacts"] - connected.truth()["contacts"]
+    assert {external_id[0] for external_id in left} == {"8"}
+    assert connected.sync("reconcile").status == "completed"
+    assert connected.kept() == connected.truth()
+
+
+def test_what_comes_back_is_under_no_suspicion(connected: Connected) -> None:
+    connected.sync()
+    connected.outside.fault(kind="empty", times=1, tool="search_crm_objects", match={"objectType": "contacts"})
+    connected.sync("reconcile")
+    connected.outside.control("DELETE", "faults")
+    connected.sync("reconcile")
+    marked = connected.owner.execute("select count(*) as n from source_documents where vanished_at is not null")
+    assert marked.fetchone()["n"] == 0
+    assert connected.kept() == connected.truth()
