@@ -32,22 +32,28 @@ def page() -> Iterator[Page]:
 
 
 @pytest.fixture
-def complaints(page: Page) -> list[str]:
-    """What the browser found wrong: errors and warnings of the console (a violated policy is one), failed requests."""
+def complaints(page: Page, boots: Running) -> list[str]:
+    """What the browser found wrong with our pages: errors and warnings of the console (a violated policy is one),
+    failed requests. The provider's pages are not ours."""
     found: list[str] = []
 
+    def ours(url: str) -> bool:
+        return url.startswith(boots.local.web)
+
     def of_console(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and ours(message.location["url"] or page.url):
             found.append(f"{message.text} ({message.location})")
 
     def of_answer(answer: Response) -> None:
-        if answer.status >= 400:
+        if answer.status >= 400 and ours(answer.url):
             found.append(f"{answer.status} {answer.url}")
 
     page.on("console", of_console)
     page.on("response", of_answer)
     page.on("pageerror", lambda error: found.append(str(error)))
-    page.on("requestfailed", lambda request: found.append(f"{request.failure} {request.url}"))
+    page.on(
+        "requestfailed", lambda failed: found.append(f"{failed.failure} {failed.url}") if ours(failed.url) else None
+    )
     return found
 
 
