@@ -1,35 +1,33 @@
 """The conversation with a provider's authorisation server: the address to send a person to, a code for tokens, and
-giving a grant back. Authlib speaks the protocol; here are the limits within which we listen, and what we tell a person.
+giving a grant back. Authlib speaks the protocol, within the limits of `resources.tokens`; here is what people are told.
 
 Nothing here touches the database: no connection is held while a provider takes its time.
 """
 
+import asyncio
 import logging
-import ssl
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import datetime
 from typing import Any
 
 import httpx2
 from authlib.common.errors import AuthlibBaseError
-from authlib.integrations.httpx_client import OAuth2Client, OAuthError
+from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuthError
 
 from boots_pipeline.errors import BadPage, ConfigError, NeedsReauth, Transient
 from boots_pipeline.providers.base import Account, Provider
+from boots_pipeline.resources.tokens import (
+    ANSWER_SECONDS,
+    NO_TOKEN_RESPONSE,
+    OUR_FAULT,
+    expiry,
+    oauth_client,
+    token_in,
+)
 from boots_pipeline.settings import Settings, provider_settings
 
 logger = logging.getLogger(__name__)
-
-_TIMEOUT = 10.0
-_WHOLE_ANSWER = 20.0  # seconds: a trickle never meets a timeout between two bytes
-_MAX_ANSWER = 64 * 1024
-_MAX_TOKEN = 16 * 1024
-_ASSUMED_LIFE = 3600  # of an access token that does not say
-_LONGEST_LIFE = 366 * 24 * 3600
-_OUR_FAULT = frozenset({"invalid_client", "unauthorized_client"})
 
 
 @dataclass(frozen=True)
@@ -54,13 +52,12 @@ def redirect_uri(provider: Provider, settings: Settings) -> str:
 
 def authorisation_url(provider: Provider, state: str, verifier: str, return_to: str) -> str:
     """Where to send the person."""
-    with _client(provider, return_to) as client:
-        url, _ = client.create_authorization_url(
-            provider.oauth.authorization_url,
-            state=state,
-            code_verifier=verifier,
-            **provider.oauth.authorize_parameters,
-        )
+    url, _ = _client(provider, return_to).create_authorization_url(
+        provider.oauth.authorization_url,
+        state=state,
+        code_verifier=verifier,
+        **provider.oauth.authorize_parameters,
+    )
     return str(url)
 
 
@@ -69,25 +66,30 @@ def exchange(provider: Provider, code: str, verifier: str, return_to: str, callb
 
     Raises Transient, NeedsReauth, ConfigError or BadPage, with what to tell the person.
     """
-    with _client(provider, return_to) as client:
-        try:
-            answer: Mapping[str, Any] = client.fetch_token(
-                provider.oauth.token_url, grant_type="authorization_code", code=code, code_verifier=verifier
-            )
-        except OAuthError as error:
-            if error.error in _OUR_FAULT:
-                raise ConfigError(
-                    f"{provider.title} does not know this application: its operator must check "
-                    f"{provider.env_prefix}CLIENT_ID and {provider.env_prefix}CLIENT_SECRET."
-                ) from None
-            raise NeedsReauth(f"{provider.title} did not accept the answer. Press Connect to try again.") from None
-        except httpx2.HTTPError:
-            raise Transient(
-                f"{provider.title} did not answer in time or not properly. Press Connect to try again."
+    try:
+        answer = asyncio.run(_fetch(provider, code, verifier, return_to))
+    except OAuthError as error:
+        if error.error in OUR_FAULT:
+            raise ConfigError(
+                f"{provider.title} does not know this application: its operator must check "
+                f"{provider.env_prefix}CLIENT_ID and {provider.env_prefix}CLIENT_SECRET."
             ) from None
-        except (AuthlibBaseError, ValueError, TypeError, ArithmeticError, RecursionError):
-            raise BadPage(f"{provider.title} answered in a way that we do not understand.") from None
+        raise NeedsReauth(f"{provider.title} did not accept the answer. Press Connect to try again.") from None
+    except (httpx2.HTTPError, TimeoutError):
+        raise Transient(
+            f"{provider.title} did not answer in time or not properly. Press Connect to try again."
+        ) from None
+    except NO_TOKEN_RESPONSE:
+        raise BadPage(f"{provider.title} answered in a way that we do not understand.") from None
     return _read(provider, answer, callback)
+
+
+async def _fetch(provider: Provider, code: str, verifier: str, return_to: str) -> Mapping[str, Any]:
+    async with asyncio.timeout(ANSWER_SECONDS), _client(provider, return_to) as client:
+        answer: Mapping[str, Any] = await client.fetch_token(
+            provider.oauth.token_url, grant_type="authorization_code", code=code, code_verifier=verifier
+        )
+    return answer
 
 
 def revoke(provider: Provider, refresh_token: str, settings: Settings) -> bool:
@@ -95,45 +97,31 @@ def revoke(provider: Provider, refresh_token: str, settings: Settings) -> bool:
     if provider.oauth.revocation_url is None:
         return False
     try:
-        with _client(provider, redirect_uri(provider, settings)) as client:
-            response = client.revoke_token(  # type: ignore[no-untyped-call]  # its stub has no types
-                provider.oauth.revocation_url,
-                token=refresh_token,
-                token_type_hint="refresh_token",  # noqa: S106
-            )
-            accepted = bool(response.is_success)
-    except (httpx2.HTTPError, AuthlibBaseError, ConfigError, ValueError):
+        accepted = asyncio.run(_revoke(provider, provider.oauth.revocation_url, refresh_token, settings))
+    except (httpx2.HTTPError, TimeoutError, AuthlibBaseError, ConfigError, ValueError):
         accepted = False
     if not accepted:
         logger.warning("%s did not confirm that a grant was revoked", provider.name)
     return accepted
 
 
-def _client(provider: Provider, return_to: str) -> OAuth2Client:
-    told = provider_settings(provider.env_prefix)
-    if told.client_id is None or told.client_secret is None:
-        raise ConfigError(
-            f"{provider.title} is not set up here: its operator must set {provider.env_prefix}CLIENT_ID and "
-            f"{provider.env_prefix}CLIENT_SECRET."
+async def _revoke(provider: Provider, url: str, refresh_token: str, settings: Settings) -> bool:
+    async with asyncio.timeout(ANSWER_SECONDS), _client(provider, redirect_uri(provider, settings)) as client:
+        response = await client.revoke_token(  # type: ignore[no-untyped-call]  # its stub has no types
+            url,
+            token=refresh_token,
+            token_type_hint="refresh_token",  # noqa: S106
         )
-    return OAuth2Client(
-        client_id=told.client_id,
-        client_secret=told.client_secret.get_secret_value(),
-        token_endpoint_auth_method=provider.oauth.client_auth,
-        revocation_endpoint_auth_method=provider.oauth.client_auth,
+    return bool(response.is_success)
+
+
+def _client(provider: Provider, return_to: str) -> AsyncOAuth2Client:
+    return oauth_client(
+        provider,
         scope=" ".join(provider.oauth.scopes) or None,
         redirect_uri=return_to,
         code_challenge_method="S256",
-        timeout=_TIMEOUT,
-        follow_redirects=False,
-        transport=_BoundedTransport(httpx2.HTTPTransport(verify=_certificates())),
     )
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    # Reading them takes 50 ms, and every conversation has a client of its own.
-    return httpx2.create_ssl_context()
 
 
 def _read(provider: Provider, answer: Mapping[str, Any], callback: Mapping[str, str]) -> Grant:
@@ -149,22 +137,17 @@ def _read(provider: Provider, answer: Mapping[str, Any], callback: Mapping[str, 
     return Grant(
         access_token=_token(provider, answer, "access_token"),
         refresh_token=_token(provider, answer, "refresh_token"),
-        expires_at=datetime.now(UTC) + timedelta(seconds=_life(answer)),
+        expires_at=expiry(answer),
         scopes=scopes,
         account=account,
     )
 
 
 def _token(provider: Provider, answer: Mapping[str, Any], name: str) -> str:
-    token = answer.get(name)
-    if not isinstance(token, str) or not token or len(token) > _MAX_TOKEN:
+    token = token_in(answer, name)
+    if token is None:
         raise BadPage(f"{provider.title} gave no lasting access ({name} is missing). Press Connect to try again.")
     return token
-
-
-def _life(answer: Mapping[str, Any]) -> int:
-    told = answer.get("expires_in")  # Authlib has made sure that it is a number
-    return _ASSUMED_LIFE if told is None else min(max(int(told), 0), _LONGEST_LIFE)
 
 
 def _scopes(answer: Mapping[str, Any]) -> list[str]:
@@ -172,39 +155,3 @@ def _scopes(answer: Mapping[str, Any]) -> list[str]:
     if isinstance(told, str):
         return told.split()
     return [str(scope) for scope in told] if isinstance(told, list) else []
-
-
-class _BoundedTransport(httpx2.BaseTransport):
-    """Listens to an answer for so long and so much, and to none that points elsewhere."""
-
-    def __init__(self, inner: httpx2.BaseTransport) -> None:
-        self._inner = inner
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = self._inner.handle_request(request)
-        if 300 <= response.status_code < 400:
-            response.close()
-            raise httpx2.RemoteProtocolError("a redirect", request=request)
-        assert isinstance(response.stream, httpx2.SyncByteStream)
-        response.stream = _BoundedStream(response.stream, request)
-        return response
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-class _BoundedStream(httpx2.SyncByteStream):
-    def __init__(self, inner: httpx2.SyncByteStream, request: httpx2.Request) -> None:
-        self._inner = inner
-        self._request = request
-
-    def __iter__(self) -> Iterator[bytes]:
-        received, deadline = 0, time.monotonic() + _WHOLE_ANSWER
-        for chunk in self._inner:
-            received += len(chunk)
-            if received > _MAX_ANSWER or time.monotonic() > deadline:
-                raise httpx2.ReadError("the answer is too long", request=self._request)
-            yield chunk
-
-    def close(self) -> None:
-        self._inner.close()

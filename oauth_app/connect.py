@@ -112,10 +112,10 @@ def _finish(provider: Provider) -> None:
         )  # fmt: skip
         _keep_or_give_back(provider, started, person, grant)
     except Refused as refused:
-        _tell(started, refused.outcome.sentence.format(provider=provider.title))
+        _tell(state, refused.outcome.sentence.format(provider=provider.title))
         raise
     except BootsError as error:
-        _tell(started, str(error))
+        _tell(state, str(error))
         raise Refused(Outcome.FAILED) from error
 
 
@@ -203,13 +203,11 @@ def _keep(provider: Provider, started: Started, person: Person, grant: Grant) ->
         )
 
 
-def _tell(started: Started, sentence: str) -> None:
+def _tell(state: str, sentence: str) -> None:
     """Write on the card why it failed; when even that fails, the person still gets an answer."""
     try:
         with services().database.connection() as connection:
-            connection.execute(
-                "select private.fail_connection(%s, %s, %s)", [started.org_id, started.source_id, sentence]
-            )
+            connection.execute("select private.fail_connection(%s, %s)", [_hash(state), sentence])
     except BootsError as error:
         logger.error("the reason for a failed connection was not kept: %s", error)
 
@@ -219,17 +217,11 @@ def _tell_pending(provider: Provider, outcome: Outcome) -> None:
     person = signed_in()
     if person is None or not person.is_admin:
         return
-    with services().database.user(person.user_id) as transaction:
-        row = transaction.execute(
-            "select id from connected_sources where org_id = %s and provider = %s and status = 'pending'",
-            [person.org_id, provider.name],
-        ).fetchone()
-    if row is not None:
-        with services().database.connection() as connection:
-            connection.execute(
-                "select private.fail_connection(%s, %s, %s)",
-                [person.org_id, row["id"], outcome.sentence.format(provider=provider.title)],
-            )
+    with services().database.user(person.user_id, as_authenticated=False) as transaction:
+        transaction.execute(
+            "select private.fail_pending_connection(%s, %s, %s)",
+            [person.org_id, provider.name, outcome.sentence.format(provider=provider.title)],
+        )
 
 
 def _hash(text: str) -> bytes:

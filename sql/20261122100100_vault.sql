@@ -27,6 +27,10 @@ create table private.vault_keys (
 alter table private.app_secrets enable row level security;
 alter table private.app_secrets force row level security;
 grant select, insert, update, delete on private.app_secrets to boots_worker, boots_web;
-create policy one_organisation on private.app_secrets to boots_worker, boots_web
+create policy one_organisation on private.app_secrets to boots_worker
   using (org_id = (select private.current_org())) with check (org_id = (select private.current_org()));
+-- The pages name the organisation themselves, so for them the members table has the last word.
+create policy an_admins_organisation on private.app_secrets to boots_web
+  using (org_id = (select private.current_org()) and (select private.is_org_admin((select private.current_org()))))
+  with check (org_id = (select private.current_org()) and (select private.is_org_admin((select private.current_org()))));
 grant select, insert on private.vault_keys to boots_worker, boots_web;

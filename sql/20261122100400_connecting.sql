@@ -1,5 +1,7 @@
--- Connecting and disconnecting, for boots_web alone. Each function re-reads the membership of the user whose claims the
--- transaction carries: a JWT says who somebody was, the members table says who they are.
+-- Connecting and disconnecting, for boots_web alone. What an admin does is checked against the members table for the user
+-- whose claims the transaction carries: a JWT says who somebody was, the table says who they are. Two functions answer to
+-- the one-time state instead, which only the browser that began has: consume_oauth_state and fail_connection run when
+-- whoever came back may be nobody, somebody else, or no admin any more.
 
 create table private.oauth_states (
   state_hash bytea primary key,
@@ -58,13 +60,29 @@ language sql volatile security definer set search_path = '' as $$
   returning *
 $$;
 
--- What went wrong on the way: told on the card. A connection that works keeps working.
-create function private.fail_connection(p_org_id uuid, p_source_id uuid, p_message text) returns void
+-- What went wrong on the way: told on the card of the attempt whose state was used up. A connection that works keeps
+-- working.
+create function private.fail_connection(p_state_hash bytea, p_message text) returns void
 language sql volatile security definer set search_path = '' as $$
-  update public.connected_sources
-     set status = case when status in ('pending', 'revoked') then 'error' else status end,
+  update public.connected_sources s
+     set status = case when s.status in ('pending', 'revoked') then 'error' else s.status end,
          status_message = left(p_message, 500), updated_at = clock_timestamp()
-   where org_id = p_org_id and id = p_source_id
+    from private.oauth_states o
+   where o.state_hash = p_state_hash and o.consumed_at > clock_timestamp() - interval '10 minutes'
+     and s.org_id = o.org_id and s.id = o.source_id
+$$;
+
+-- An answer came that belongs to no attempt of ours: told on the admin's card only where it waits for one.
+create function private.fail_pending_connection(p_org_id uuid, p_provider text, p_message text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  if not private.is_org_admin(p_org_id) then
+    raise exception 'only an admin connects' using errcode = '42501';
+  end if;
+  update public.connected_sources
+     set status = 'error', status_message = left(p_message, 500), updated_at = clock_timestamp()
+   where org_id = p_org_id and provider = p_provider and status = 'pending';
+end
 $$;
 
 -- The grant is in: the row becomes active, its live job ends, its rhythms are registered, and the full sync is queued.
@@ -144,7 +162,7 @@ begin
   for routine in
     select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
      where n.nspname = 'private' and p.proname in ('begin_connection', 'consume_oauth_state', 'fail_connection',
-       'complete_connection', 'disconnect_source', 'request_sync')
+       'fail_pending_connection', 'complete_connection', 'disconnect_source', 'request_sync')
   loop
     execute format('alter function %s owner to boots_dispatch', routine);
     execute format('revoke all on function %s from public', routine);
@@ -152,4 +170,4 @@ begin
 end
 $$;
 grant execute on function private.begin_connection, private.consume_oauth_state, private.fail_connection,
-  private.complete_connection, private.disconnect_source, private.request_sync to boots_web;
+  private.fail_pending_connection, private.complete_connection, private.disconnect_source, private.request_sync to boots_web;

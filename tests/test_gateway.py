@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -15,6 +17,7 @@ from boots_pipeline.errors import BootsError, ConfigError
 from boots_pipeline.providers.hubspot import HUBSPOT, HubSpot
 from boots_pipeline.resources import mcp_gateway
 from boots_pipeline.resources.database import Database
+from boots_pipeline.resources.live import LiveDocuments
 from boots_pipeline.resources.mcp_gateway import McpGateway, retry_after
 from boots_pipeline.resources.vault import EnvelopeVault
 from tests.conftest import Connected
@@ -352,21 +355,75 @@ def test_one_session_serves_many_tasks_and_outlives_a_failure(connected: Connect
     assert [answer["total"] for answer in answers] == [40, 40, 40]
 
 
-def test_a_record_is_read_as_it_is_now(connected: Connected, gateway: McpGateway) -> None:
+def test_a_record_is_read_as_it_is_now(connected: Connected, gateway: McpGateway, database: Database) -> None:
+    live = LiveDocuments(database, gateway)
     one, *_ = connected.truth()["companies"]
-    read = gateway.read_document(connected.organisation.id, connected.id, HUBSPOT, "companies", one)
+    read = live.read(connected.organisation.id, "hubspot", "companies", one)
     assert read is not None
     assert read.client_keys[0] == f"hubspot.company:{one}"
-    assert gateway.read_document(connected.organisation.id, connected.id, HUBSPOT, "companies", "1") is None
+    assert live.read(connected.organisation.id, "hubspot", "companies", "1") is None
+
+
+# What a tool's error says
+
+
+@pytest.mark.parametrize(
+    ("text", "error_class"),
+    [
+        ("Object 401 not found", "bad_page"),
+        ("limit must be at most 500", "bad_page"),
+        ("objectIds[0]=403 is archived", "bad_page"),
+        ("500 is more than a page may hold", "bad_page"),
+        ("5030 records", "bad_page"),
+        ("The deal RATE_LIMIT is closed", "bad_page"),
+        ('{"category": "VALIDATION_ERROR", "message": "id 429 is unknown"}', "bad_page"),
+        ("status 404", "bad_page"),
+        ("", "bad_page"),
+        ("401", "needs_reauth"),
+        ("401 Unauthorized", "needs_reauth"),
+        ("Error: 403 Forbidden", "permission"),
+        ("Request failed with status code 429", "rate_limited"),
+        ('{"status": 503, "message": "later"}', "transient"),
+        ('{"statusCode":403}', "permission"),
+        ("upstream answered HTTP 502", "transient"),
+        ("HTTP/1.1 500", "transient"),
+        ('{"status":"error","category":"EXPIRED_AUTHENTICATION"}', "needs_reauth"),
+        ('{"category": "MISSING_SCOPES"}', "permission"),
+        ('{"category": "RATE_LIMITS"}', "rate_limited"),
+        ('{"message": "slow down", "policyName": "SECONDLY"}', "rate_limited"),
+        ('{"errorType": "RATE_LIMIT"}', "rate_limited"),
+        (r'"{\"category\":\"RATE_LIMITS\"}"', "rate_limited"),
+    ],
+)
+def test_only_a_status_that_is_said_to_be_one_decides(text: str, error_class: str) -> None:
+    assert mcp_gateway._tool_error(HUBSPOT, text).error_class == error_class
+
+
+@pytest.mark.parametrize(("times", "status"), [(1, "completed"), (None, "failed")])
+def test_a_401_of_a_tool_costs_one_refresh_too(
+    connected: Connected, small_pages: None, times: int | None, status: str
+) -> None:
+    connected.outside.fault(kind="tool_error", status=401, times=times, **SEARCH)
+    connected.outside.control("DELETE", "calls")
+    outcome = connected.sync()
+    assert outcome.status == status
+    assert len(connected.calls("token")) == 1
+    if status == "failed":
+        assert outcome.error_class == "needs_reauth"
+        assert len(connected.calls("search_crm_objects")) == 2
 
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [("7", 7), ("0", 1), ("-5", 1), ("1e9", 3600), ("inf", 3600), ("nan", 1), (None, 10), ("soon", 10),
-     ("Wed, 21 Oct 2026 07:28:00 GMT", 10)],
+     ("Wed, 21 Oct 2015 07:28:00 GMT", 1), ("Wed, 21 Oct 9999 07:28:00 -0000", 3600), ("Wed, 99 Oct 2026", 10)],
 )  # fmt: skip
 def test_retry_after_is_clamped(header: str | None, seconds: float) -> None:
     assert retry_after(header) == seconds
+
+
+def test_retry_after_may_be_a_date() -> None:
+    assert 85 < retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)) <= 90
 
 
 @pytest.mark.parametrize("error", BootsError.__subclasses__())

@@ -154,6 +154,62 @@ def test_the_pages_role_reads_no_tenant(
             assert not any(seen_by(connection, table) for table in tables)
 
 
+def test_the_pages_reach_secrets_only_as_an_admin_of_their_organisation(
+    web_database: Database, two: tuple[Organisation, Organisation]
+) -> None:
+    harbour, meridian = two
+
+    def reached(user: UUID) -> int:
+        with web_database.user(user, org_id=meridian.id, as_authenticated=False) as transaction:
+            for statement in ("update private.app_secrets set version = 2", "delete from private.app_secrets"):
+                changed = transaction.execute(statement).rowcount
+            return changed
+
+    assert [reached(user) for user in (harbour.admin, meridian.member, uuid4())] == [0, 0, 0]
+    insert = """insert into private.app_secrets (id, org_id, connection_id, purpose, key_id, wrapped_key, body)
+                select gen_random_uuid(), %s, gen_random_uuid(), 'refresh', 'k', '', ''"""
+    with (
+        pytest.raises(DatabaseError, match="42501"),
+        web_database.user(harbour.admin, org_id=meridian.id, as_authenticated=False) as transaction,
+    ):
+        transaction.execute(insert, [meridian.id])
+    assert reached(meridian.admin) == 1
+
+
+def test_a_failed_connect_is_told_only_by_its_own_state_or_admin(
+    web_database: Database, owner: psycopg.Connection, two: tuple[Organisation, Organisation]
+) -> None:
+    harbour, meridian = two
+    owner.execute("update connected_sources set status = 'pending'")
+
+    def said(organisation: Organisation) -> str | None:
+        row = owner.execute(
+            "select status_message from connected_sources where org_id = %s", [organisation.id]
+        ).fetchone()
+        return row["status_message"]
+
+    pending = "select private.fail_pending_connection(%s, 'hubspot', 'no')"
+    for user in (harbour.admin, meridian.member):
+        with (
+            pytest.raises(DatabaseError, match="42501"),
+            web_database.user(user, as_authenticated=False) as transaction,
+        ):
+            transaction.execute(pending, [meridian.id])
+    with web_database.user(harbour.admin, as_authenticated=False) as transaction:
+        transaction.execute(
+            "select private.begin_connection(%s, 'hubspot', 'state', 'browser', 'sealed', 'issuer', 'uri')",
+            [harbour.id],
+        )
+    fail = "select private.fail_connection(%s, 'not so')"
+    with web_database.connection() as connection:
+        for state in (b"state", b"another"):  # one that nobody used yet, one that never was
+            connection.execute(fail, [state])
+        assert (said(harbour), said(meridian)) == (None, None)
+        connection.execute("select private.consume_oauth_state('state')")
+        connection.execute(fail, [b"state"])
+    assert (said(harbour), said(meridian)) == ("not so", None)
+
+
 def test_a_user_sees_his_own_organisation(
     web_database: Database, tables: list[str], two: tuple[Organisation, Organisation]
 ) -> None:

@@ -22,7 +22,7 @@ from boots_pipeline.providers.hubspot import HUBSPOT
 from boots_pipeline.resources import tokens
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.tokens import TokenService, expiry
-from boots_pipeline.resources.vault import EnvelopeVault
+from boots_pipeline.resources.vault import EnvelopeVault, KeyRing
 from boots_pipeline.settings import provider_settings
 from tests.conftest import Organisation
 from tests.outside import Outside
@@ -150,7 +150,7 @@ def test_an_endpoint_in_trouble_is_no_reason_to_reconnect(held: Held, outside: O
 
 
 def test_an_endpoint_that_drips_is_given_up(held: Held, outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "_REFRESH_SECONDS", 0.3)
+    monkeypatch.setattr(tokens, "ANSWER_SECONDS", 0.3)
     held.expire()
     outside.fault(tool="token", kind="slow", seconds=1)
     with pytest.raises(Transient, match="did not answer"):
@@ -185,13 +185,28 @@ def test_an_address_that_is_not_the_providers_gets_nothing(held: Held, outside: 
     assert refreshes(outside) == 0
 
 
+def test_a_wrong_key_under_a_known_id_is_refused_before_anything_is_read_or_sealed(
+    held: Held, database: Database, outside: Outside
+) -> None:
+    held.access()
+    held.expire()
+    wrong = EnvelopeVault(KeyRing({"test": os.urandom(32)}))
+    with pytest.raises(ConfigError, match="not the one that this database was sealed with"):
+        TokenService(database, wrong).access_token(held.org_id, held.source_id, HUBSPOT)
+    held.owner.execute("delete from private.app_secrets")
+    with pytest.raises(ConfigError, match="not the one"):
+        TokenService(database, wrong).access_token(held.org_id, held.source_id, HUBSPOT)
+    assert refreshes(outside) == 0
+
+
 @pytest.mark.parametrize("told", [None, "", "soon", [], "1e9", 3600, "3600", float("inf")])
 def test_an_expiry_that_makes_no_sense_is_an_hour(told: Any) -> None:
     assert timedelta(minutes=59) < expiry({"expires_in": told}) - datetime.now(UTC) <= timedelta(hours=1)
 
 
 @pytest.mark.parametrize(
-    ("told", "at_most"), [(-5, timedelta(0)), (10**15, timedelta(days=366)), ("60", timedelta(seconds=60))]
+    ("told", "at_most"),
+    [(-5, timedelta(0)), (0, timedelta(0)), (10**15, timedelta(days=366)), ("60", timedelta(seconds=60))],
 )
 def test_an_expiry_is_clamped(told: Any, at_most: timedelta) -> None:
     assert expiry({"expires_in": told}) - datetime.now(UTC) <= at_most
@@ -203,6 +218,10 @@ def test_an_expiry_is_clamped(told: Any, at_most: timedelta) -> None:
         {"access_token": "next", "expires_in": 60},
         {"access_token": "next"},
         {"access_token": "next", "expires_in": 1e30},
+        {"access_token": "next", "refresh_token": 5},
+        {"access_token": "next", "refresh_token": ["a"]},
+        {"access_token": "next", "refresh_token": "r" * 20_000},
+        {"access_token": "next", "refresh_token": ""},
     ],
 )
 def test_an_answer_without_a_refresh_token_keeps_the_old_one(
@@ -217,7 +236,10 @@ def test_an_answer_without_a_refresh_token_keeps_the_old_one(
     assert (held.kept("access"), held.kept("refresh")) == ("next", before)
 
 
-@pytest.mark.parametrize("answer", [{}, {"access_token": None}, {"access_token": 7}, [], "token", {"error": "strange"}])
+@pytest.mark.parametrize("answer", [
+    {}, {"access_token": None}, {"access_token": 7}, {"access_token": ""}, {"access_token": "a" * 20_000}, [], "token",
+    {"error": "strange"}, {"access_token": "next", "padding": "x" * 70_000}, {"access_token": "a", "expires_in": {"a": 1}},
+])  # fmt: skip
 def test_an_answer_without_a_token_changes_nothing(held: Held, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
     before = (held.kept("access"), held.kept("refresh"))
     held.expire()

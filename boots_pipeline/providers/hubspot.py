@@ -61,7 +61,7 @@ class HubSpot(Provider):
             raise BadPage("HubSpot did not say which account this is.")
         availability = _first(details, "objectTypeAvailability", "objectAvailability", "availability") or {}
         closed = {
-            stream: str(availability[key])
+            stream: _UNAVAILABLE.get(str(availability[key]), "not available")
             for stream in self.streams
             for key in (stream, stream.upper(), _SINGULAR[stream])
             if isinstance(availability, dict) and availability.get(key, "AVAILABLE") != "AVAILABLE"
@@ -109,6 +109,14 @@ class HubSpot(Provider):
         return {**{k: v for k, v in payload.items() if k not in ("updatedAt", "url")}, "properties": properties}
 
 
+# Why a kind of record is closed, in our words: the provider's own are shown nowhere.
+_UNAVAILABLE = {
+    "REQUIRES_REAUTHORIZATION": "connect again to allow it",
+    "REQUIRES_PERMISSION_MODIFICATION": "the person who connected lacks the permission in HubSpot",
+    "REQUIRES_ACCOUNT_MODIFICATION": "the HubSpot account's plan does not include it",
+    "BLOCKED_FOR_PORTALS_WITH_SENSITIVE_DATA": "HubSpot blocks it for accounts that hold sensitive data",
+    "REQUIRES_OPTIN": "an admin of the HubSpot account must opt in first",
+}
 _SINGULAR = {"companies": "COMPANY", "contacts": "CONTACT", "deals": "DEAL"}
 
 

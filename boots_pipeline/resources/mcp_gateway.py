@@ -2,8 +2,8 @@
 classes.
 
 A session reads the server's tools first. Arguments follow the live input schema; a tool that is not on the provider's
-read-only list is never called. A 401 costs one refresh and goes on. Failures that usually pass are tried again here,
-and so are waits of up to 30 s; what lasts longer is the sync engine's business.
+read-only list is never called. A 401, of the server or of a tool, costs one refresh and goes on. Failures that usually
+pass are tried again here, and so are waits of up to 30 s; what lasts longer is the sync engine's business.
 """
 
 import asyncio
@@ -14,6 +14,8 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -26,7 +28,7 @@ from mcp.types import CallToolResult, TextContent
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from boots_pipeline.errors import BadPage, BootsError, ConfigError, Forbidden, NeedsReauth, RateLimited, Transient
-from boots_pipeline.providers.base import Document, Provider, Tools
+from boots_pipeline.providers.base import Provider, Tools
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.tokens import TokenService
 
@@ -40,6 +42,22 @@ _OF_THE_WIRE = (
     "content-length",
     "transfer-encoding",
 )  # no longer true of what was read and decoded
+# Where a tool's error states an HTTP status: at its beginning ("403 Forbidden"), or called one.
+_STATUS = re.compile(
+    r"""^\s*(?:error:?\s*)?([1-5]\d\d)(?=\s*$|\s*:|\s+-|\s+(?-i:[A-Z]))
+      | \bstatus(?:[ _]?code)?\\?["']?[ :=]+["']?([1-5]\d\d)\b
+      | \bHTTP(?:/[\d.]+)?[ :]+([1-5]\d\d)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+# HubSpot's words for the same.
+_CATEGORIES = {
+    "INVALID_AUTHENTICATION": 401,
+    "EXPIRED_AUTHENTICATION": 401,
+    "MISSING_SCOPES": 403,
+    "RATE_LIMITS": 429,
+}
+_CATEGORY = re.compile(rf"""\\?"category\\?"\s*:\s*\\?"({"|".join(_CATEGORIES)})\\?\"""")
+_RATE_LIMIT = re.compile(r"""\\?"(?:policyName\\?"\s*:\s*\\?"\w|errorType\\?"\s*:\s*\\?"RATE_LIMIT)""")
 
 # The SDK logs whole requests and answers at INFO and tracebacks of a cut connection at ERROR; we report both ourselves.
 for _noisy in ("mcp", "httpx2", "httpcore2"):
@@ -64,18 +82,6 @@ class McpGateway:
         finally:
             await session.close()
 
-    def read_document(
-        self, org_id: UUID, source_id: UUID, provider: Provider, stream: str, external_id: str
-    ) -> Document | None:
-        """One record as it is at the provider now; None when it is gone. For a proposal's live calls."""
-
-        async def read() -> Document | None:
-            async with self.session(org_id, source_id, provider) as tools:
-                item = await provider.read(tools, stream, external_id)
-                return provider.document(stream, item.payload) if item else None
-
-        return asyncio.run(read())
-
 
 @dataclass(frozen=True)
 class _Failure:
@@ -96,7 +102,13 @@ class _Transport(httpx2.AsyncBaseTransport):
     def __init__(self, token: Callable[[str | None], str]) -> None:
         self._inner = httpx2.AsyncHTTPTransport()
         self._token = token
+        self._used: str | None = None
+        self._refused: str | None = None
         self.failure: _Failure | None = None
+
+    def refuse_token(self) -> None:
+        """A tool would not take the token that the server took: the next request goes with another one."""
+        self._refused = self._used
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
@@ -112,18 +124,20 @@ class _Transport(httpx2.AsyncBaseTransport):
         return response
 
     async def _ask(self, request: httpx2.Request) -> httpx2.Response:
-        response, token = await self._send(request, None)
+        response = await self._send(request)
         if response.status_code == 401:
-            response, _ = await self._send(request, token)
+            self.refuse_token()
+            response = await self._send(request)
         return response
 
-    async def _send(self, request: httpx2.Request, refused: str | None) -> tuple[httpx2.Response, str]:
-        token = await asyncio.to_thread(self._token, refused)
-        request.headers["Authorization"] = f"Bearer {token}"
+    async def _send(self, request: httpx2.Request) -> httpx2.Response:
+        self._used = await asyncio.to_thread(self._token, self._refused)
+        self._refused = None
+        request.headers["Authorization"] = f"Bearer {self._used}"
         response = await self._inner.handle_async_request(request)
         body = await _read(response)
         headers = [(k, v) for k, v in response.headers.items() if k.lower() not in _OF_THE_WIRE]
-        return httpx2.Response(response.status_code, headers=headers, content=body, request=request), token
+        return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -191,6 +205,9 @@ class _Session:
             assert self._client is not None
             async with asyncio.timeout(_CALL_SECONDS):
                 result = await self._client.call_tool(tool, arguments)
+                if result.is_error and _told_status(_text(result)) == 401:
+                    self._transport.refuse_token()
+                    result = await self._client.call_tool(tool, arguments)
         return _parse(self._provider, result)
 
     async def _connect(self) -> None:
@@ -277,7 +294,7 @@ async def _list_schemas(client: Client) -> dict[str, Mapping[str, Any]]:
 
 def _parse(provider: Provider, result: CallToolResult) -> Any:
     if result.is_error:
-        raise _tool_error(provider, " ".join(b.text for b in result.content if isinstance(b, TextContent)))
+        raise _tool_error(provider, _text(result))
     if result.structured_content is not None:
         return result.structured_content
     texts = [block.text for block in result.content if isinstance(block, TextContent)]
@@ -294,27 +311,48 @@ def _parse(provider: Provider, result: CallToolResult) -> Any:
         raise BadPage(f"{provider.title} answered with something that is no JSON.") from None
 
 
+def _text(result: CallToolResult) -> str:
+    return " ".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+def _told_status(text: str) -> int:
+    """The HTTP status that a tool's error states; 0 when it states none.
+
+    Only where a status is said to be one: any other number is an id, a limit or somebody's data.
+    """
+    if category := _CATEGORY.search(text):
+        return _CATEGORIES[category[1]]
+    if _RATE_LIMIT.search(text):
+        return 429
+    status = _STATUS.search(text)
+    return int(next(number for number in status.groups() if number)) if status else 0
+
+
 def _tool_error(provider: Provider, text: str) -> BootsError:
-    """A tool's own error: the status stands in its text when it stands anywhere. The text itself is not repeated."""
-    status = re.search(r"\b(401|403|404|429|5\d\d)\b", text)
-    code = int(status[1]) if status else 0
-    if code == 401:
-        return NeedsReauth(f"{provider.title} refused the token. Connect again.")
-    if code == 429 or "RATE_LIMIT" in text:
-        return RateLimited(f"{provider.title} asks us to slow down.", retry_after(None))
-    if code == 403:
-        return Forbidden(f"{provider.title} does not allow this with what was granted.")
-    if code >= 500:
-        return Transient(f"{provider.title} failed with status {code}.")
+    """A tool's own error, by the status that it states. Its text is not repeated."""
+    match _told_status(text):
+        case 401:
+            return NeedsReauth(f"{provider.title} refused the token. Connect again.")
+        case 403:
+            return Forbidden(f"{provider.title} does not allow this with what was granted.")
+        case 429:
+            return RateLimited(f"{provider.title} asks us to slow down.", retry_after(None))
+        case code if 500 <= code < 600:
+            return Transient(f"{provider.title} failed with status {code}.")
     return BadPage(f"{provider.title}'s tool answered with an error.")
 
 
 def retry_after(header: str | None) -> float:
-    """Seconds to wait, between one and 3,600; 10 when the provider does not say so in seconds."""
+    """Seconds to wait, between one and 3,600, told as seconds or as a date; 10 when it is neither."""
     try:
-        return min(3600.0, max(1.0, float(header or "")))
+        seconds = float(header or "")
     except ValueError:
-        return 10.0
+        try:
+            until = parsedate_to_datetime(header or "")
+        except (ValueError, OverflowError):
+            return 10.0
+        seconds = (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(3600.0, max(1.0, seconds))
 
 
 def _wait(state: RetryCallState) -> float:

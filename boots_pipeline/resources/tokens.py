@@ -4,16 +4,22 @@ One refresh at a time per connection, across processes: the connection's row is 
 ingestion's foreign keys do not wait for), the token read again, and what the provider answers is committed before
 anybody uses it. This is the one lock of the project that is held across an outside call, for 20 s at most: two
 refreshes of one token would revoke it.
+
+The OAuth client is here too, with the limits within which it listens, and what is taken for a token and for its life:
+the pages connect with the same.
 """
 
 import asyncio
-from collections.abc import Mapping
+import ssl
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import httpx2
+from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
@@ -23,7 +29,12 @@ from boots_pipeline.resources.database import Connection, Database
 from boots_pipeline.resources.vault import Vault
 from boots_pipeline.settings import provider_settings
 
-_REFRESH_SECONDS = 20
+ANSWER_SECONDS = 20  # for the whole of an answer: a trickle never meets a timeout between two bytes
+OUR_FAULT = frozenset({"invalid_client", "unauthorized_client"})
+# What Authlib raises over an answer that is none.
+NO_TOKEN_RESPONSE = (AuthlibBaseError, ValueError, TypeError, ArithmeticError, RecursionError)
+_LONGEST_ANSWER = 64 * 1024
+_LONGEST_TOKEN = 16 * 1024
 _ASSUMED_LIFE = 3_600
 _LONGEST_LIFE = 366 * 24 * 3_600
 _RECONNECT = "The connection was revoked or has run out. Connect again."
@@ -45,6 +56,7 @@ class TokenService:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
         self._vault = vault
+        self._keys_are_right = False
 
     def access_token(self, org_id: UUID, source_id: UUID, provider: Provider, refused: str | None = None) -> str:
         """A token that lasts for a while. `refused`: one that the provider would not take, so not that one again.
@@ -52,12 +64,20 @@ class TokenService:
         Blocks, for as long as a refresh takes: not for an event loop's own thread. Raises NeedsReauth, Transient or
         ConfigError.
         """
+        self._check_keys()
         with self._database.organisation(org_id) as transaction:
             grant = _read_grant(transaction, org_id, source_id, provider)
             token = self._vault.for_connection(org_id, source_id, transaction).read_token(grant.access_id)
         if token != refused and _lasts(grant, provider):
             return token
         return self._refresh(org_id, source_id, provider, refused)
+
+    def _check_keys(self) -> None:
+        # Once a process, before it reads or seals anything: a wrong key would seal what nobody can open.
+        if not self._keys_are_right:
+            with self._database.connection() as connection:
+                self._vault.check_keys(connection)
+            self._keys_are_right = True
 
     def _refresh(self, org_id: UUID, source_id: UUID, provider: Provider, refused: str | None) -> str:
         with self._database.organisation(org_id) as transaction:
@@ -73,31 +93,40 @@ class TokenService:
                 return token
             if grant.refresh_id is None:
                 raise NeedsReauth(_RECONNECT)
-            answer = asyncio.run(_spend(provider, vault.read_token(grant.refresh_id)))
-            access_id = vault.store_token(answer["access_token"], "access")
+            renewed = asyncio.run(_spend(provider, vault.read_token(grant.refresh_id)))
+            access_id = vault.store_token(renewed.access_token, "access")
             # Most rotate, some do not answer with a refresh token at all: then the old one stays.
-            refresh_id = vault.store_token(answer["refresh_token"], "refresh") if answer.get("refresh_token") else None
+            refresh_id = vault.store_token(renewed.refresh_token, "refresh") if renewed.refresh_token else None
             transaction.execute(
                 """update connected_sources
                       set access_token_vault_id = %s, refresh_token_vault_id = coalesce(%s, refresh_token_vault_id),
                           token_expires_at = %s, updated_at = clock_timestamp()
                     where org_id = %s and id = %s""",
-                [access_id, refresh_id, expiry(answer), org_id, source_id],
+                [access_id, refresh_id, renewed.expires_at, org_id, source_id],
             )
-        return str(answer["access_token"])
+        return renewed.access_token
 
 
 def expiry(token_response: Mapping[str, Any]) -> datetime:
     """When an access token ends. An answer that does not say is taken for an hour, never for ever."""
     try:
-        seconds = int(token_response.get("expires_in") or _ASSUMED_LIFE)
+        seconds = int(token_response.get("expires_in"))  # type: ignore[arg-type]  # whatever it is, int() says
     except (TypeError, ValueError, OverflowError):
         seconds = _ASSUMED_LIFE
     return datetime.now(UTC) + timedelta(seconds=min(max(0, seconds), _LONGEST_LIFE))
 
 
-def oauth_client(provider: Provider) -> AsyncOAuth2Client:
-    """An OAuth client with the provider's credentials. Raises ConfigError when there are none."""
+def token_in(token_response: Mapping[str, Any], name: str) -> str | None:
+    """A token of an answer; None when it is missing or nothing that could be one."""
+    token = token_response.get(name)
+    return token if isinstance(token, str) and 0 < len(token) <= _LONGEST_TOKEN else None
+
+
+def oauth_client(provider: Provider, **options: Any) -> AsyncOAuth2Client:
+    """An OAuth client with the provider's credentials, that follows nobody and listens to short answers only.
+
+    Its use belongs inside `asyncio.timeout(ANSWER_SECONDS)`. Raises ConfigError when there are no credentials.
+    """
     told = provider_settings(provider.env_prefix)
     if not told.client_id or told.client_secret is None:
         raise ConfigError(
@@ -108,26 +137,81 @@ def oauth_client(provider: Provider) -> AsyncOAuth2Client:
         told.client_id,
         told.client_secret.get_secret_value(),
         token_endpoint_auth_method=provider.oauth.client_auth,
+        revocation_endpoint_auth_method=provider.oauth.client_auth,
         timeout=httpx2.Timeout(10, connect=5),
         follow_redirects=False,
+        transport=_BoundedTransport(httpx2.AsyncHTTPTransport(verify=_certificates())),
+        **options,
     )
 
 
-async def _spend(provider: Provider, refresh_token: str) -> Mapping[str, Any]:
+@cache
+def _certificates() -> ssl.SSLContext:
+    # Reading them takes 50 ms, and every conversation has a client of its own.
+    return httpx2.create_ssl_context()
+
+
+class _BoundedTransport(httpx2.AsyncBaseTransport):
+    """Listens to an answer for so much, and to none that points elsewhere."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await self._inner.handle_async_request(request)
+        if 300 <= response.status_code < 400:
+            await response.aclose()
+            raise httpx2.RemoteProtocolError("a redirect", request=request)
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        response.stream = _BoundedStream(response.stream, request)
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class _BoundedStream(httpx2.AsyncByteStream):
+    def __init__(self, inner: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
+        self._inner = inner
+        self._request = request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        received = 0
+        async for chunk in self._inner:
+            received += len(chunk)
+            if received > _LONGEST_ANSWER:
+                raise httpx2.ReadError("the answer is too long", request=self._request)
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+@dataclass(frozen=True)
+class _Renewed:
+    """What a refresh gave; a refresh token only when it was rotated."""
+
+    access_token: str
+    refresh_token: str | None
+    expires_at: datetime
+
+
+async def _spend(provider: Provider, refresh_token: str) -> _Renewed:
     try:
-        async with asyncio.timeout(_REFRESH_SECONDS), oauth_client(provider) as client:
+        async with asyncio.timeout(ANSWER_SECONDS), oauth_client(provider) as client:
             answer = await client.refresh_token(provider.oauth.token_url, refresh_token=refresh_token)
     except OAuthError as refusal:
         if refusal.error == "invalid_grant":
             raise NeedsReauth(_RECONNECT) from None
-        if refusal.error in ("invalid_client", "unauthorized_client"):
+        if refusal.error in OUR_FAULT:
             raise ConfigError(f"{provider.title} refused our OAuth client; check its id and secret.") from None
         raise Transient(f"{provider.title} could not renew the access token.") from None
-    except (httpx2.HTTPError, TimeoutError, ValueError):
+    except (httpx2.HTTPError, TimeoutError, *NO_TOKEN_RESPONSE):
         raise Transient(f"{provider.title} did not answer the renewal of the access token.") from None
-    if not isinstance(answer.get("access_token"), str):
+    access_token = token_in(answer, "access_token")
+    if access_token is None:
         raise Transient(f"{provider.title} answered the renewal without a token.")
-    return dict(answer)
+    return _Renewed(access_token, token_in(answer, "refresh_token"), expiry(answer))
 
 
 def _read_grant(transaction: Connection, org_id: UUID, source_id: UUID, provider: Provider) -> Grant:

@@ -45,6 +45,10 @@ class ConnectionVault(Protocol):
 class Vault(Protocol):
     """Hands out the vault of one connection."""
 
+    def check_keys(self, connection: Connection) -> None:
+        """Refuse, with ConfigError, keys that are not those of this database."""
+        ...
+
     def for_connection(self, org_id: UUID, connection_id: UUID, transaction: Connection) -> ConnectionVault:
         """`transaction` must admit the organisation (`Database.organisation`, or `user(..., org_id=...)`)."""
         ...
@@ -107,18 +111,20 @@ class EnvelopeVault:
         self._ring = ring
 
     def check_keys(self, connection: Connection) -> None:
-        """Refuse a key that has the id of another one: it would seal what nobody can open. Run once at start."""
-        stored = {
-            row["key_id"]: bytes(row["fingerprint"])
-            for row in connection.execute("select key_id, fingerprint from private.vault_keys").fetchall()
-        }
+        """Refuse a key that has the id of another one: it would seal what nobody can open. Run once at start.
+
+        `connection` is in autocommit: of two processes that start with different keys, the second is refused.
+        """
         for key_id, fingerprint in self._ring.fingerprints().items():
-            if not hmac.compare_digest(stored.setdefault(key_id, fingerprint), fingerprint):
-                raise ConfigError(f"The vault key {key_id!r} is not the one that this database was sealed with.")
             connection.execute(
                 "insert into private.vault_keys (key_id, fingerprint) values (%s, %s) on conflict do nothing",
                 [key_id, fingerprint],
             )
+            stored = connection.execute(
+                "select fingerprint from private.vault_keys where key_id = %s", [key_id]
+            ).fetchone()
+            if stored is None or not hmac.compare_digest(bytes(stored["fingerprint"]), fingerprint):
+                raise ConfigError(f"The vault key {key_id!r} is not the one that this database was sealed with.")
 
     def for_connection(self, org_id: UUID, connection_id: UUID, transaction: Connection) -> ConnectionVault:
         """The tokens of one connection."""

@@ -277,7 +277,9 @@ class Answers(Portal):
 
 def test_the_account_and_what_it_opens() -> None:
     details = {"user": {"hubId": 7}, "objectTypeAvailability": {"COMPANIES": "AVAILABLE", "DEAL": "REQUIRES_OPTIN"}}
-    assert asyncio.run(HUBSPOT.identify(Answers(details))) == Account("7", unavailable={"deals": "REQUIRES_OPTIN"})
+    assert asyncio.run(HUBSPOT.identify(Answers(details))) == Account(
+        "7", unavailable={"deals": "an admin of the HubSpot account must opt in first"}
+    )
     assert HUBSPOT.account_of({"hub_id": 7}, {}) == Account("7")
     assert HUBSPOT.account_of({}, {}) is None
 
@@ -286,6 +288,12 @@ def test_the_account_and_what_it_opens() -> None:
 def test_an_account_that_is_not_told_is_not_guessed(answer: Any) -> None:
     with pytest.raises(BadPage):
         asyncio.run(HUBSPOT.identify(Answers(answer)))
+
+
+@pytest.mark.parametrize("told", ["Call 555 MARKER", "available", 7, None, ["REQUIRES_OPTIN"], {"a": 1}])
+def test_why_something_is_closed_is_never_told_in_the_providers_words(told: Any) -> None:
+    account = asyncio.run(HUBSPOT.identify(Answers({"hubId": 7, "objectTypeAvailability": {"deals": told}})))
+    assert account.unavailable == {"deals": "not available"}
 
 
 def test_availability_in_another_shape_closes_nothing() -> None:
