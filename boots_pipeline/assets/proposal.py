@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from boots_pipeline.agents import attribution, researcher, reviewer, strategist, writer
-from boots_pipeline.agents.jobs import ClaimedProposal, claim_proposal, fail_proposal
+from boots_pipeline.agents.jobs import ClaimedProposal, claim_proposal, extend_lease, fail_proposal
 from boots_pipeline.agents.stages import Draft, Research, ReviewedDraft, Strategy
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.embedder import Embedder
@@ -23,9 +23,11 @@ IN_MEMORY = "in_memory"
 
 
 @contextmanager
-def _or_fail(database: Database, claimed: ClaimedProposal) -> Iterator[None]:
-    """A step that fails says so in the job's row, where the person who asked will look."""
+def _holding(database: Database, claimed: ClaimedProposal) -> Iterator[None]:
+    """A step has the whole lease for its work; one that fails says so in the job's row, where the person who asked
+    will look."""
     try:
+        extend_lease(database, claimed)
         yield
     except Exception as error:
         fail_proposal(database, claimed, error)
@@ -49,7 +51,7 @@ def research(
     if claimed is None:
         context.log.info("Nothing waits: another run has claimed it.")
         return
-    with _or_fail(database, claimed):
+    with _holding(database, claimed):
         findings = researcher.research(database, embedder, live, claimed.org_id, claimed.proposal_id)
     context.log.info("%d pieces of knowledge found", len(findings.knowledge))
     yield dg.Output(claimed, "claimed")
@@ -66,7 +68,7 @@ def strategy(
     database: dg.ResourceParam[Database],
     language_model: dg.ResourceParam[LanguageModel | None],
 ) -> Strategy:
-    with _or_fail(database, claimed):
+    with _holding(database, claimed):
         return strategist.plan(language_model, findings)
 
 
@@ -81,7 +83,7 @@ def write(
     database: dg.ResourceParam[Database],
     language_model: dg.ResourceParam[LanguageModel | None],
 ) -> Draft:
-    with _or_fail(database, claimed):
+    with _holding(database, claimed):
         return writer.write(language_model, findings, plan)
 
 
@@ -92,7 +94,7 @@ def write(
 def review(
     claimed: ClaimedProposal, findings: Research, draft: Draft, database: dg.ResourceParam[Database]
 ) -> ReviewedDraft:
-    with _or_fail(database, claimed):
+    with _holding(database, claimed):
         return reviewer.review(draft, findings)
 
 
@@ -104,7 +106,7 @@ def attribute(
     reviewed: ReviewedDraft,
     database: dg.ResourceParam[Database],
 ) -> None:
-    with _or_fail(database, claimed):
+    with _holding(database, claimed):
         count = attribution.attribute(
             database,
             claimed.org_id,

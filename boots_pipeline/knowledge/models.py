@@ -30,6 +30,6 @@ def check_model(connection: Connection, org_id: UUID, embedder: Embedder) -> Non
 def _refuse_other(active: str | None, embedder: Embedder) -> None:
     if active is not None and active != embedder.model:
         raise ConfigError(
-            f"This organisation's vectors are of {active}, but this process embeds with {embedder.model}. "
-            "Run `boots reembed` to change the organisation's model, or set EMBEDDING_MODEL back."
+            f"This organisation's vectors were made by {active}, but this process embeds with {embedder.model}. "
+            f"EMBEDDING_MODEL must be set back to {active.removeprefix('openai/')}."
         )

@@ -6,8 +6,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from boots_pipeline.agents.jobs import claim_proposal, fail_proposal
-from boots_pipeline.errors import BadItem, Transient
+from boots_pipeline.agents.jobs import claim_proposal, extend_lease, fail_proposal
+from boots_pipeline.errors import BadItem, LeaseLost, RateLimited, Transient
 from boots_pipeline.resources.database import Database
 from tests.conftest import Organisation
 
@@ -73,8 +73,45 @@ def test_what_usually_passes_is_tried_three_times(
 ) -> None:
     ask(organisation.id, "A stair")
     for _ in range(3):
+        owner.execute("update jobs set not_before = now()")
         claimed = claim_proposal(database, "one")
         assert claimed is not None
         fail_proposal(database, claimed, Transient("Not now."))
     assert state(owner) == ("failed", "Not now.", "failed")
     assert claim_proposal(database, "one") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"), [(RateLimited("Wait.", 600), 600), (Transient("Not now."), 30), (BadItem("No."), None)]
+)
+def test_what_is_tried_again_waits_as_long_as_we_were_told(
+    database: Database,
+    organisation: Organisation,
+    ask: Ask,
+    owner: psycopg.Connection,
+    error: Exception,
+    seconds: int | None,
+) -> None:
+    ask(organisation.id, "A stair")
+    claimed = claim_proposal(database, "one")
+    assert claimed is not None
+    fail_proposal(database, claimed, error)
+    assert claim_proposal(database, "one") is None
+    wait = owner.execute("select extract(epoch from not_before - clock_timestamp())::float as s from jobs").fetchone()
+    assert wait is not None
+    assert wait["s"] == (pytest.approx(seconds, abs=10) if seconds else None)
+
+
+def test_a_lease_is_extended_only_by_its_holder(
+    database: Database, organisation: Organisation, ask: Ask, owner: psycopg.Connection
+) -> None:
+    ask(organisation.id, "A stair")
+    slow = claim_proposal(database, "slow")
+    assert slow is not None
+    owner.execute("update jobs set lease_until = now() - interval '1 second'")
+    extend_lease(database, slow)  # late, but nobody has taken it
+    assert claim_proposal(database, "other") is None
+    owner.execute("update jobs set lease_until = now() - interval '1 second'")
+    assert claim_proposal(database, "other") is not None
+    with pytest.raises(LeaseLost):
+        extend_lease(database, slow)

@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from boots_pipeline.errors import ConfigError
 from boots_pipeline.resources.embedder import (
+    Embedder,
     WordllamaEmbedder,
     embedder_for,
     wordless,
@@ -88,8 +90,16 @@ def test_threads_may_share_one_that_is_not_loaded_yet() -> None:
     assert all(np.array_equal(vectors[0], each) for each in vectors)
 
 
-def test_a_key_chooses_the_server() -> None:
-    assert isinstance(embedder_for(Settings(_env_file=None, openai_api_key=None)), WordllamaEmbedder)
-    chosen = embedder_for(Settings(_env_file=None, openai_api_key=SecretStr("k"), embedding_model="m"))
-    assert isinstance(chosen, OpenAIEmbedder)
-    assert chosen.model == "openai/m"
+def test_the_embedding_model_is_chosen_by_its_own_setting() -> None:
+    def chosen(key: str | None, name: str | None) -> Embedder:
+        told = SecretStr(key) if key else None
+        return embedder_for(Settings(_env_file=None, openai_api_key=told, embedding_model=name))
+
+    assert isinstance(chosen(None, None), WordllamaEmbedder)
+    assert isinstance(chosen("k", None), WordllamaEmbedder)  # a key for proposals leaves the vectors as they are
+    assert isinstance(chosen(None, "wordllama/l2_supercat_256"), WordllamaEmbedder)
+    served = chosen("k", "m")
+    assert isinstance(served, OpenAIEmbedder)
+    assert served.model == "openai/m"
+    with pytest.raises(ConfigError, match="needs OPENAI_API_KEY"):
+        chosen(None, "m")

@@ -126,7 +126,7 @@ def test_another_model_is_refused_with_what_to_do(
 ) -> None:
     library.keep(*note(1))
     embed_pending(database, embedder, library.org_id)
-    with pytest.raises(ConfigError, match="boots reembed"):
+    with pytest.raises(ConfigError, match="EMBEDDING_MODEL must be set back to wordllama/l2_supercat_256"):
         embed_pending(database, Foreign(), library.org_id)
 
 

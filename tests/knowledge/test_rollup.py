@@ -206,5 +206,5 @@ def test_another_model_is_refused(database: Database, embedder: WordllamaEmbedde
         model = "openai/another"
 
     roll_up(database, embedder, library.org_id)
-    with pytest.raises(ConfigError, match="boots reembed"):
+    with pytest.raises(ConfigError, match="EMBEDDING_MODEL must be set back to wordllama/l2_supercat_256"):
         roll_up(database, Foreign(), library.org_id)

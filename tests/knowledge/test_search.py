@@ -111,7 +111,7 @@ def test_another_model_is_refused(database: Database, known: Library) -> None:
     class Foreign(WordllamaEmbedder):
         model = "openai/another"
 
-    with pytest.raises(ConfigError, match="boots reembed"):
+    with pytest.raises(ConfigError, match="EMBEDDING_MODEL must be set back to wordllama/l2_supercat_256"):
         search_clients(database, Foreign(), known.org_id, "stairs", 1)
 
 
