@@ -19,6 +19,7 @@ from werkzeug.wrappers import Response
 from boots_pipeline.errors import BootsError
 from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.providers.base import Provider
+from boots_pipeline.resources.database import Connection
 from oauth_app.authorisation import Grant, authorisation_url, exchange, redirect_uri, revoke
 from oauth_app.outcomes import Outcome, Refused
 from oauth_app.services import services
@@ -181,16 +182,32 @@ def _code() -> str:
     return code
 
 
+def account_is_connected(transaction: Connection, provider: Provider, account_id: str | None) -> bool:
+    """Whether a connection lives, here or elsewhere, that revoking a grant of this account may end."""
+    row = transaction.execute(
+        "select private.account_is_connected(%s, %s) as yes", [provider.name, account_id]
+    ).fetchone()
+    return bool(row and row["yes"])
+
+
 def _keep_or_give_back(provider: Provider, started: Started, person: Person, grant: Grant) -> None:
     try:
         _keep(provider, started, person, grant)
     except Exception:
-        revoke(provider, grant.refresh_token, services().settings)
+        # What was rolled back does not count; a connection that stands does. When we cannot ask, it is left alone.
+        with services().database.connection() as connection:
+            shared = account_is_connected(connection, provider, grant.account.id)
+        if not shared:
+            revoke(provider, grant.refresh_token, services().settings)
         raise
 
 
 def _keep(provider: Provider, started: Started, person: Person, grant: Grant) -> None:
     with services().database.user(person.user_id, org_id=started.org_id, as_authenticated=False) as transaction:
+        # The pipeline may be renewing the old token of this connection: a code that was used cannot be asked for again,
+        # so this waits for as long as a renewal may take.
+        transaction.execute("set local lock_timeout = '25s'")
+        transaction.execute("set local statement_timeout = '30s'")
         tokens = services().vault.for_connection(started.org_id, started.source_id, transaction)
         kept: list[Any] = [
             tokens.store_token(grant.access_token, "access"),

@@ -7,7 +7,7 @@ from boots_pipeline.errors import ConfigError
 from boots_pipeline.providers import PROVIDERS
 from oauth_app.authorisation import revoke
 from oauth_app.cards import cards_of
-from oauth_app.connect import from_form, known_provider
+from oauth_app.connect import account_is_connected, from_form, known_provider
 from oauth_app.outcomes import Outcome, sentence_for
 from oauth_app.services import services
 from oauth_app.session import require_admin, require_person
@@ -57,12 +57,14 @@ def sync(name: str) -> ResponseReturnValue:
 
 @integrations.post("/api/integrations/<name>/disconnect")
 def disconnect(name: str) -> ResponseReturnValue:
-    """End a connection: state and secrets in one transaction, the provider told afterwards, as well as can be."""
+    """End a connection: state and secrets in one transaction, the provider told afterwards, as well as can be, and
+    only when no other connection lives on the same account."""
     provider, person = known_provider(name), require_admin()
     refresh_token = None
     with services().database.user(person.user_id, org_id=person.org_id, as_authenticated=False) as transaction:
         held = transaction.execute(
-            "select source_id, refresh_secret from private.connection_secrets(%s, %s)", [person.org_id, provider.name]
+            "select source_id, refresh_secret, account_id from private.connection_secrets(%s, %s)",
+            [person.org_id, provider.name],
         ).fetchone()
         if held is None:
             abort(404, f"{provider.title} is not connected.")
@@ -74,7 +76,8 @@ def disconnect(name: str) -> ResponseReturnValue:
                 refresh_token = None  # it does not open: it can still be deleted
         transaction.execute("select private.disconnect_source(%s, %s)", [person.org_id, provider.name])
         tokens.delete_tokens()
-    revoked = refresh_token is not None and revoke(provider, refresh_token, services().settings)
+        shared = account_is_connected(transaction, provider, held["account_id"])  # by others: ours has ended
+    revoked = refresh_token is not None and not shared and revoke(provider, refresh_token, services().settings)
     if from_form():
         return redirect(url_for("integrations.show"), 303)
     return jsonify(status="revoked", revoked_at_provider=revoked)

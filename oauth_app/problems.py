@@ -19,9 +19,10 @@ _STATUSES: tuple[tuple[type[BootsError], int], ...] = (
     (InfraError, 503),
     (ConfigError, 503),
 )
-# What our functions in the database refuse, by SQLSTATE.
+# What the database refuses, by SQLSTATE.
 _REFUSALS = {
     "42501": (403, "You are not allowed to do this. Ask an admin of your organisation."),
+    "55P03": (503, "This is busy at the moment. Try again in a few seconds."),
     "BT001": (409, "The connection is not active. Connect it first."),
     "BT003": (429, "Too many connections are under way. Finish one, or wait ten minutes."),
 }

@@ -1,7 +1,8 @@
 -- Connecting and disconnecting, for boots_web alone. What an admin does is checked against the members table for the user
 -- whose claims the transaction carries: a JWT says who somebody was, the table says who they are. Two functions answer to
 -- the one-time state instead, which only the browser that began has: consume_oauth_state and fail_connection run when
--- whoever came back may be nobody, somebody else, or no admin any more.
+-- whoever came back may be nobody, somebody else, or no admin any more. account_is_connected answers for all organisations,
+-- and with no more than a yes or no.
 
 create table private.oauth_states (
   state_hash bytea primary key,
@@ -143,6 +144,15 @@ begin
 end
 $$;
 
+-- Whether a connection of any organisation lives on a grant of this account: revoking another grant of it may end that
+-- one, too. A yes or no about an account that the caller has met at the provider; whose connection it is stays untold.
+create function private.account_is_connected(p_provider text, p_account_id text) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select exists (select from public.connected_sources
+                  where provider = p_provider and external_account_id = p_account_id
+                    and status in ('active', 'error') and access_token_vault_id is not null)
+$$;
+
 -- "Sync now": an admin asks for what the nightly rhythm would do anyway.
 create function private.request_sync(p_org_id uuid, p_provider text, p_kind text) returns uuid
 language plpgsql security definer set search_path = '' as $$
@@ -162,7 +172,8 @@ begin
   for routine in
     select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
      where n.nspname = 'private' and p.proname in ('begin_connection', 'consume_oauth_state', 'fail_connection',
-       'fail_pending_connection', 'complete_connection', 'disconnect_source', 'request_sync')
+       'fail_pending_connection', 'complete_connection', 'disconnect_source', 'account_is_connected',
+       'request_sync')
   loop
     execute format('alter function %s owner to boots_dispatch', routine);
     execute format('revoke all on function %s from public', routine);
@@ -170,4 +181,4 @@ begin
 end
 $$;
 grant execute on function private.begin_connection, private.consume_oauth_state, private.fail_connection,
-  private.fail_pending_connection, private.complete_connection, private.disconnect_source, private.request_sync to boots_web;
+  private.fail_pending_connection, private.complete_connection, private.disconnect_source, private.account_is_connected, private.request_sync to boots_web;

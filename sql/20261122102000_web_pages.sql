@@ -1,18 +1,18 @@
--- What the pages need and no role could read so far: where a connection's refresh token is (to revoke it at the provider
--- when an admin disconnects), and who may use the development sign-in.
+-- What the pages need and no role could read so far: where a connection's refresh token is and of which account
+-- (to revoke it at the provider when an admin disconnects), and who may use the development sign-in.
 
 grant create on schema private to boots_dispatch;
 
--- The ids of an admin's own connection; the secrets themselves stay sealed in the vault.
+-- The ids of an admin's own connection and its account; the secrets themselves stay sealed in the vault.
 create function private.connection_secrets(p_org_id uuid, p_provider text)
-returns table (source_id uuid, access_secret uuid, refresh_secret uuid)
+returns table (source_id uuid, access_secret uuid, refresh_secret uuid, account_id text)
 language plpgsql stable security definer set search_path = '' as $$
 begin
   if not private.is_org_admin(p_org_id) then
     raise exception 'only an admin disconnects' using errcode = '42501';
   end if;
   return query
-    select s.id, s.access_token_vault_id, s.refresh_token_vault_id from public.connected_sources s
+    select s.id, s.access_token_vault_id, s.refresh_token_vault_id, s.external_account_id from public.connected_sources s
      where s.org_id = p_org_id and s.provider = p_provider;
 end
 $$;

@@ -238,7 +238,8 @@ def test_an_answer_without_a_refresh_token_keeps_the_old_one(
 
 @pytest.mark.parametrize("answer", [
     {}, {"access_token": None}, {"access_token": 7}, {"access_token": ""}, {"access_token": "a" * 20_000}, [], "token",
-    {"error": "strange"}, {"access_token": "next", "padding": "x" * 70_000}, {"access_token": "a", "expires_in": {"a": 1}},
+    {"error": "strange"}, {"access_token": "next", "padding": "x" * 70_000},
+    {"access_token": "a", "expires_in": {"a": 1}},
 ])  # fmt: skip
 def test_an_answer_without_a_token_changes_nothing(held: Held, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
     before = (held.kept("access"), held.kept("refresh"))

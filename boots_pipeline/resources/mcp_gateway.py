@@ -56,8 +56,8 @@ _CATEGORIES = {
     "MISSING_SCOPES": 403,
     "RATE_LIMITS": 429,
 }
-_CATEGORY = re.compile(rf"""\\?"category\\?"\s*:\s*\\?"({"|".join(_CATEGORIES)})\\?\"""")
-_RATE_LIMIT = re.compile(r"""\\?"(?:policyName\\?"\s*:\s*\\?"\w|errorType\\?"\s*:\s*\\?"RATE_LIMIT)""")
+_CATEGORY = re.compile(rf'\\?"category\\?"\s*:\s*\\?"({"|".join(_CATEGORIES)})\b')
+_RATE_LIMIT = re.compile(r'\\?"(?:policyName\\?"\s*:\s*\\?"\w|errorType\\?"\s*:\s*\\?"RATE_LIMIT)')
 
 # The SDK logs whole requests and answers at INFO and tracebacks of a cut connection at ERROR; we report both ourselves.
 for _noisy in ("mcp", "httpx2", "httpcore2"):

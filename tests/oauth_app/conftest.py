@@ -200,8 +200,9 @@ def source(owner: psycopg.Connection, organisation: Organisation) -> Callable[[]
 def make_source(owner: psycopg.Connection, org_id: UUID, status: str = "active") -> UUID:
     """A connection as if it had been made long ago."""
     row = owner.execute(
-        """insert into connected_sources (org_id, provider, status, connected_at, external_account_id)
-           values (%s, 'hubspot', %s, now(), '4242') returning id""",
+        """insert into connected_sources (org_id, provider, status, connected_at, external_account_id,
+                                         access_token_vault_id)
+           values (%s, 'hubspot', %s, now(), '4242', gen_random_uuid()) returning id""",
         [org_id, status],
     ).fetchone()
     return row["id"]

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from flask import Flask
 
+from boots_pipeline.local.postgres import DatabaseUrls
 from boots_pipeline.settings import provider_settings
 from tests.conftest import Organisation
 from tests.oauth_app.conftest import OUTSIDE, Browser, accounts, changed, consent
@@ -268,6 +269,36 @@ def test_what_cannot_be_kept_is_given_back(
     assert source()["status"] == "error"
     assert nothing_is_half_made(owner)
     assert calls(sandbox, "revoke") == 1
+
+
+def test_a_grant_of_an_account_that_works_already_is_not_given_back(
+    admin: Browser, source: Source, owner: psycopg.Connection, sandbox: str
+) -> None:
+    admin.connect()
+    before = source()
+    owner.execute("revoke update on private.app_secrets from boots_web")
+    try:
+        assert location(admin.connect()) == "/settings/integrations?error=failed&provider=hubspot"
+    finally:
+        owner.execute("grant update on private.app_secrets to boots_web")
+    assert source()["status"] == "active"
+    assert source()["refresh_token_vault_id"] == before["refresh_token_vault_id"]
+    assert calls(sandbox, "revoke") == 0
+
+
+def test_a_callback_waits_for_a_token_that_is_being_renewed(
+    admin: Browser, source: Source, owner: psycopg.Connection, urls: DatabaseUrls
+) -> None:
+    admin.connect()
+    before = source()["connected_at"]
+    path = consent(admin.start())
+    with psycopg.connect(urls.owner) as renewing:
+        renewing.execute("select 1 from connected_sources for no key update")
+        let_go = threading.Timer(5.5, renewing.rollback)  # longer than a statement of the pages may take
+        let_go.start()
+        assert "connected=hubspot" in location(admin.get(path))
+        let_go.join()
+    assert source()["connected_at"] > before
 
 
 def test_connecting_again_replaces_the_secrets_and_keeps_the_row(

@@ -1,5 +1,6 @@
 """The settings page and its buttons: every state in words, and nothing that a member could press."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -187,6 +188,41 @@ def test_disconnecting_forgets_the_secrets_ends_the_sync_and_tells_the_provider(
     assert owner.execute("select count(*) as n from pgmq.q_ingestion_queue").fetchone()["n"] == 0
     assert owner.execute("select count(*) as n from sync_schedules").fetchone()["n"] == 0
     assert [call["endpoint"] for call in OUTSIDE.get(f"{sandbox}/_control/calls").json()][-1] == "revoke"
+
+
+def test_a_grant_whose_account_another_organisation_uses_is_not_revoked(
+    admin: Browser, sign_in: Callable[[str], Browser], new_organisation: Any, owner: psycopg.Connection, sandbox: str
+) -> None:
+    others = sign_in(f"admin@{new_organisation('others').slug}.example")
+    admin.connect()
+    others.connect()
+    first = admin.post("/api/integrations/hubspot/disconnect").get_json()
+    assert first == {"status": "revoked", "revoked_at_provider": False}
+    assert owner.execute("select count(*) as n from private.app_secrets").fetchone()["n"] == 2
+    last = others.post("/api/integrations/hubspot/disconnect").get_json()
+    assert last == {"status": "revoked", "revoked_at_provider": True}
+    calls = OUTSIDE.get(f"{sandbox}/_control/calls").json()
+    assert [call["endpoint"] for call in calls].count("revoke") == 1
+
+
+@pytest.mark.parametrize("status", ["pending", "needs_reauth", "revoked"])
+def test_sync_now_of_a_connection_that_does_not_work_is_refused(
+    admin: Browser, owner: psycopg.Connection, organisation: Organisation, status: str
+) -> None:
+    make_source(owner, organisation.id, status)
+    assert admin.post("/api/integrations/hubspot/sync").status_code == 409
+
+
+@pytest.mark.parametrize("action", ["sync", "disconnect"])
+def test_what_waits_for_a_token_to_be_renewed_is_busy_and_not_broken(
+    admin: Browser, owner: psycopg.Connection, organisation: Organisation, urls: Any, action: str
+) -> None:
+    make_source(owner, organisation.id)
+    with psycopg.connect(urls.owner) as renewing:
+        renewing.execute("select 1 from connected_sources for no key update")
+        answer = admin.post(f"/api/integrations/hubspot/{action}")
+    assert answer.status_code == 503
+    assert "Try again" in answer.get_json()["error"]
 
 
 def test_web_22_disconnecting_twice_and_with_the_provider_down(
