@@ -8,6 +8,7 @@ from uuid import UUID
 
 from boots_pipeline.agents.stages import Client
 from boots_pipeline.errors import ConfigError
+from boots_pipeline.knowledge.keys import own_keys
 from boots_pipeline.providers.base import Fact
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.embedder import Vectors
@@ -51,6 +52,7 @@ class Shelf:
     content_hash: bytes
     as_of: datetime | None
     facts: Sequence[Fact]
+    client_keys: Sequence[str]
     names_client: bool
     of_client: bool
     similarity: float
@@ -117,7 +119,10 @@ def read_scene(database: Database, org_id: UUID, proposal_id: UUID) -> Scene:
 def read_shelf(
     database: Database, org_id: UUID, client: Client | None, found: Sequence[UUID], question: Vectors
 ) -> list[Shelf]:
-    """The client's newest documents, and those that the search found, each once."""
+    """The client's newest documents, and those that the search found, each once.
+
+    Of what belongs to no client only what is about nobody: a contact, a deal or a mail is somebody's, known or not.
+    """
     with database.organisation(org_id) as connection:
         rows = connection.execute(
             """
@@ -128,7 +133,7 @@ def read_shelf(
                order by d.names_client desc, d.source_updated_at desc nulls last, d.id limit %(most)s
             )
             select d.id, d.provider, d.document_type, d.external_id, d.title, d.content, d.content_hash, d.facts,
-                   d.source_updated_at, d.names_client, c.client_id is not null as of_client,
+                   d.source_updated_at, d.client_keys, d.names_client, c.client_id is not null as of_client,
                    case when d.embedding_model = m.active then 1 - (d.embedding operator(extensions.<=>) %(question)s)
                    end as similarity
               from public.source_documents d
@@ -137,6 +142,8 @@ def read_shelf(
                 on c.org_id = d.org_id and c.document_id = d.id and c.client_id = %(client)s
              where d.org_id = %(org)s and d.deleted_at is null
                and (d.id in (select id from of_client) or d.id = any(%(found)s))
+               and (c.client_id is not null
+                    or not (d.names_client or d.client_keys <> '{}' or d.facts <> '[]'))
              order by d.id
             """,
             {
@@ -158,9 +165,22 @@ def read_shelf(
             content_hash=row["content_hash"],
             as_of=row["source_updated_at"],
             facts=[Fact(fact["name"], fact["value"]) for fact in row["facts"]],
+            client_keys=row["client_keys"],
             names_client=row["names_client"],
             of_client=row["of_client"],
             similarity=min(max(row["similarity"] or 0.0, 0.0), 1.0),
         )
         for row in rows
     ]
+
+
+def read_client_keys(database: Database, org_id: UUID, client: Client) -> frozenset[str]:
+    """The providers' own identifiers of a client: those of its records."""
+    with database.organisation(org_id) as connection:
+        rows = connection.execute(
+            """select d.client_keys from public.client_documents c
+                 join public.source_documents d on d.org_id = c.org_id and d.id = c.document_id
+                where c.org_id = %s and c.client_id = %s and d.names_client and d.deleted_at is null""",
+            [org_id, client.client_id],
+        ).fetchall()
+    return frozenset(key for row in rows for key in own_keys(tuple(row["client_keys"])))

@@ -6,6 +6,7 @@ It claims nothing that it cannot quote, and says that no language model was used
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from boots_pipeline.agents.evidence import says_enough
 from boots_pipeline.agents.stages import Citation, Claim, Draft, DraftSection, Knowledge, Research, Strategy
 from boots_pipeline.knowledge.summary import is_closed, readable
 
@@ -140,10 +141,15 @@ def _stated(piece: Knowledge, name: str) -> list[tuple[str, str]]:
 
 
 def _prose(piece: Knowledge) -> list[str]:
-    """Whole sentences: not the stated lines, not the heading that adapters put first ("Bay Hotel, a company")."""
+    """Whole sentences that can be cited: not the stated lines, not the heading that adapters put first
+    ("Bay Hotel, a company")."""
     lines = [line.strip() for line in piece.text.splitlines() if line.strip() and not _LINE.match(line.strip())]
     sentences = [each for line in lines for each in re.split(r"(?<=[.!?])\s+", line)]
-    return [each for each in sentences if each.endswith((".", "!", "?")) and len(each) <= _LONGEST_EXCERPT]
+    return [
+        each
+        for each in sentences
+        if each.endswith((".", "!", "?")) and len(each) <= _LONGEST_EXCERPT and says_enough(each)
+    ]
 
 
 def _excerpt(piece: Knowledge, research: Research) -> str | None:

@@ -1,7 +1,7 @@
 """Research: what the organisation knows that bears on a proposal, numbered, with one or two records read live.
 
-Only what is known of the client that is meant, and what belongs to no client: what one client told us has no place in
-another's proposal.
+Only what is known of the client that is meant, and what is about nobody: what one client told us has no place in
+another's proposal, whether we know which client it was or not.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,10 @@ from typing import Protocol
 from uuid import UUID
 
 from boots_pipeline.agents.client_meant import Candidate, Meant, client_meant
-from boots_pipeline.agents.gathering import Scene, Shelf, read_scene, read_shelf
+from boots_pipeline.agents.gathering import Scene, Shelf, read_client_keys, read_scene, read_shelf
 from boots_pipeline.agents.stages import Client, Knowledge, Research
 from boots_pipeline.errors import BootsError
+from boots_pipeline.knowledge.keys import is_strong
 from boots_pipeline.knowledge.passages import text_hash
 from boots_pipeline.knowledge.search import DocumentHit, search_knowledge
 from boots_pipeline.knowledge.summary import is_closed
@@ -62,7 +63,8 @@ def research(database: Database, embedder: Embedder, live: LiveReader, org_id: U
     hits = [hit for hit in found.documents.hits if hit.client_id in (None, client.client_id if client else None)]
     vector = embedder.embed([question])[0]
     shelves = read_shelf(database, org_id, client, [hit.document_id for hit in hits], vector)
-    pieces, live_notes = _read_live(live, org_id, _pieces(shelves, hits))
+    own = read_client_keys(database, org_id, client) if client else frozenset()
+    pieces, live_notes = _read_live(live, org_id, _pieces(shelves, hits), own)
     completeness = found.documents.completeness if scene.clients else None
     notes = (*_notes(scene, meant, client), *live_notes, completeness)
     return Research(
@@ -101,8 +103,11 @@ def _pieces(shelves: Sequence[Shelf], hits: Sequence[DocumentHit]) -> list[_Piec
     return pieces[:_PIECES]
 
 
-def _read_live(live: LiveReader, org_id: UUID, pieces: Sequence[_Piece]) -> tuple[list[_Piece], list[str]]:
-    """Read again the newest records that state what changes daily. What cannot be read is noted, never fatal."""
+def _read_live(
+    live: LiveReader, org_id: UUID, pieces: Sequence[_Piece], own: frozenset[str]
+) -> tuple[list[_Piece], list[str]]:
+    """Read again the newest records that state what changes daily. What cannot be read is noted, never fatal; what is
+    gone, or has become another client's, is left out."""
     volatile = [
         piece.shelf
         for piece in pieces
@@ -114,16 +119,24 @@ def _read_live(live: LiveReader, org_id: UUID, pieces: Sequence[_Piece]) -> tupl
     notes: list[str] = []
     for shelf in volatile[:_LIVE_READS]:
         try:
-            answers[shelf.document_id] = live.read(org_id, shelf.provider, shelf.document_type, shelf.external_id)
+            answer = live.read(org_id, shelf.provider, shelf.document_type, shelf.external_id)
         except BootsError as error:
             notes.append(f"{shelf.title} could not be checked live in {shelf.provider}: {error}")
-    notes += [
-        f"{piece.shelf.title} is no longer in {piece.shelf.provider}, so it was not used."
-        for piece in pieces
-        if answers.get(piece.shelf.document_id, piece) is None
-    ]
+            continue
+        if answer is None:
+            notes.append(f"{shelf.title} is no longer in {shelf.provider}, so it was not used.")
+        elif not _still_theirs(answer, shelf, own):
+            answer = None
+            notes.append(f"{shelf.title} is no longer this client's in {shelf.provider}, so it was not used.")
+        answers[shelf.document_id] = answer
     fresh = [_refreshed(piece, answers) for piece in pieces if answers.get(piece.shelf.document_id, piece) is not None]
     return fresh, notes
+
+
+def _still_theirs(answer: Document, stored: Shelf, own: frozenset[str]) -> bool:
+    """By the client's identifiers; where the record names none, by the hints that led to it before."""
+    strong = {key for key in answer.client_keys if is_strong(key)}
+    return bool(strong & own if strong else set(answer.client_keys) & set(stored.client_keys))
 
 
 def _refreshed(piece: _Piece, answers: dict[UUID, Document | None]) -> _Piece:

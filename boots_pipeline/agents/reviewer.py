@@ -1,7 +1,19 @@
 """Review without a model: a citation holds when its knowledge was retrieved, its quote stands there, and the numbers,
-dates and names of the claim stand in what is quoted. What fails is dropped or marked, and the verdict kept. Pure."""
+dates and names of the claim stand in what is quoted. A claim without citations may say no more than the brief does, and
+nothing of the client. What fails is dropped or marked, and the verdict kept. Pure.
 
-from boots_pipeline.agents.evidence import links, names, normalised, numbers_missing
+What is true of the words and false of their meaning ("does not pay", from a quote that says "pays") needs a reader.
+"""
+
+from boots_pipeline.agents.evidence import (
+    is_quoted,
+    links,
+    names,
+    normalised,
+    number_words_missing,
+    numbers_missing,
+    stands_in,
+)
 from boots_pipeline.agents.stages import (
     Citation,
     Claim,
@@ -16,7 +28,7 @@ from boots_pipeline.agents.stages import (
 )
 from boots_pipeline.agents.untrusted import visible
 
-_SHORTEST_QUOTE = 3
+_THE_CLIENT = ("the client", "the customer")
 
 
 def review(draft: Draft, research: Research) -> ReviewedDraft:
@@ -63,12 +75,16 @@ def _check(
     if claim.citations and not held:
         return dropped("None of its quotes stands in the knowledge that it names.")
     support = _support(held, knowledge, research)
-    if missing := [link for link in links(text) if normalised(link) not in support]:
+    plain = normalised(support)
+    if missing := [link for link in links(text) if normalised(link) not in plain]:
         return dropped(f"It holds {len(missing)} link{'s' if len(missing) > 1 else ''} or markup that no source holds.")
     if absent := numbers_missing(text, support):
         return dropped(f"No source says {', '.join(absent)}.")
-    unknown = [name for name in names(text) if normalised(name) not in support]
+    unknown = [name for name in names(text) if not stands_in(normalised(name), plain)]
+    unknown += number_words_missing(text, support)
     notes = [f"{', '.join(unknown)}: not in the source."] if unknown else []
+    if not held and _speaks_of_client(text, research):
+        notes.append("It speaks of the client and cites nothing.")
     if len(held) < len(claim.citations):
         notes.append("Some of its quotes could not be found.")
     if not notes:
@@ -80,15 +96,30 @@ def _check(
 
 def _holds(citation: Citation, knowledge: dict[str, Knowledge]) -> bool:
     piece = knowledge.get(citation.knowledge_id)
-    quote = normalised(citation.quote)
-    return piece is not None and len(quote) >= _SHORTEST_QUOTE and quote in normalised(piece.text)
+    return piece is not None and is_quoted(citation.quote, piece.text)
 
 
 def _support(held: tuple[Citation, ...], knowledge: dict[str, Knowledge], research: Research) -> str:
-    """All that a claim may draw on: its quotes and the titles of their sources, the brief, and who is who."""
-    client = research.client
-    told = [research.title, research.brief, research.organisation, *research.notes]
-    told += [client.name, *client.aliases] if client else []
-    for citation in held:
-        told += [citation.quote, knowledge[citation.knowledge_id].title]
-    return normalised(" \n ".join(told))
+    """All that a claim may draw on, beside our own name: its quotes, the titles of their sources and the client's name;
+    without a citation the brief and our own notes."""
+    told = [research.organisation]
+    if held:
+        told += _client_names(research)
+        told += [part for each in held for part in (each.quote, knowledge[each.knowledge_id].title)]
+    else:
+        told += [research.title, research.brief, *research.notes]
+    return " \n ".join(told)
+
+
+def _client_names(research: Research) -> list[str]:
+    return [research.client.name, *research.client.aliases] if research.client else []
+
+
+def _speaks_of_client(text: str, research: Research) -> bool:
+    """Whether it does so in words that are not simply repeated from the brief or our notes."""
+    own = normalised(text)
+    for told in (research.brief, *research.notes):
+        if repeated := normalised(told):
+            own = own.replace(repeated, " ; ")
+    spoken_of = [*map(normalised, _client_names(research)), *_THE_CLIENT]
+    return any(stands_in(name, own) for name in spoken_of)

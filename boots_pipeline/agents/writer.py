@@ -9,11 +9,12 @@ from boots_pipeline.agents.untrusted import Fence
 from boots_pipeline.errors import BadItem
 from boots_pipeline.resources.language_model import LanguageModel
 
-_SYSTEM = """You write business proposals in plain, warm, precise English, addressed to the client. Write every section
-of the plan as claims: a claim is one paragraph or one point. For each claim cite the knowledge that it rests on: its id
-and a quote, copied exactly, of the words that support it. Every number, date and name of a claim must stand in its
-quotes, in the brief or in the client's name. A claim that only says what we propose to do needs no citation, and then
-states no fact. Invent nothing; leave out what is not known. No links, no images, no HTML."""
+_SYSTEM = """You write business proposals in plain, warm, precise English, addressed to the client. Write every
+section of the plan as claims: a claim is one paragraph or one point. For each claim cite the knowledge that it rests
+on: its id and a quote, copied exactly, of the words that support it: a whole line or three words at least. Every
+number, date and name of a claim must stand in its quotes or be the client's name. A claim that only says what we
+propose to do needs no citation; then it states no fact, calls the client "you", and holds no number, date or name but
+the brief's. Invent nothing; leave out what is not known. No links, no images, no HTML."""
 
 
 class _Written(BaseModel):

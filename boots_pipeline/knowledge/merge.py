@@ -98,14 +98,31 @@ def _json(value: object) -> Jsonb:
 def _step_aside(connection: Connection, org_id: UUID) -> None:
     """Whoever has a name that another client is about to get gives it up first: names may swap, or go round.
 
-    A living one gets its own new name with the upsert; a retired one keeps the longer name.
+    A living one gets its own new name with the upsert. A retired one keeps a name that can be read in the proposals
+    that were written for it: "Bay (retired)", with the beginning of its id where another already has that.
     """
     connection.execute(
-        """update public.client_intelligence c
-              set client_name = c.client_name || ' (formerly, ' || c.client_id || ')', content_hash = null
-             from staged_clients s
-            where c.org_id = %s and c.client_name = s.client_name and c.client_id <> s.client_id""",
-        [org_id],
+        """
+        with aside as (
+          select c.client_id, c.client_name || ' (retired)' as retired_name,
+                 c.retired_at is not null as retired
+            from public.client_intelligence c
+            join staged_clients s on s.client_name = c.client_name and s.client_id <> c.client_id
+           where c.org_id = %(org)s
+        )
+        update public.client_intelligence c
+           set content_hash = null,
+               client_name = case
+                 when not a.retired then 'renamed ' || c.client_id
+                 when exists (select from public.client_intelligence o
+                               where o.org_id = c.org_id and o.client_name = a.retired_name)
+                   or exists (select from staged_clients o where o.client_name = a.retired_name)
+                   then c.client_name || ' (retired ' || left(c.client_id::text, 8) || ')'
+                 else a.retired_name end
+          from aside a
+         where c.org_id = %(org)s and c.client_id = a.client_id
+        """,
+        {"org": org_id},
     )
 
 

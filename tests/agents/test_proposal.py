@@ -14,6 +14,7 @@ from boots_pipeline.agents.stages import Research, ReviewedDraft
 from boots_pipeline.agents.strategist import plan
 from boots_pipeline.agents.writer import write
 from boots_pipeline.errors import BadItem, LeaseLost, Transient
+from boots_pipeline.knowledge.embedding import embed_pending
 from boots_pipeline.knowledge.passages import text_hash
 from boots_pipeline.providers.base import Document
 from boots_pipeline.resources.database import Database
@@ -21,7 +22,7 @@ from boots_pipeline.resources.embedder import WordllamaEmbedder
 from tests.agents.conftest import Live
 from tests.conftest import Organisation
 from tests.knowledge.library import Library
-from tests.knowledge.records import deal
+from tests.knowledge.records import company, contact, deal
 
 BRIEF = "Bay View Hotel wants a quiet oak stair for its wedding barn before 1 March."
 Ask = Callable[..., UUID]
@@ -76,6 +77,39 @@ def test_what_another_client_told_us_stays_out(
     nobody = research(database, embedder, live, known.org_id, ask(known.org_id, "Desks"))
     assert nobody.client is None
     assert "77777" not in nobody.model_dump_json()
+
+
+def test_what_somebody_unknown_told_us_stays_out(
+    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live
+) -> None:
+    library = known
+    library.keep("hubspot", "deals", "20", deal("Oak stair for a barn", None, "GBP 55555.00", "contractsent", day=4))
+    library.keep("hubspot", "contacts", "21", contact("Rita Oak Stair", "rita@unknown.example", "Owner", None))
+    mail = Document("A quiet oak stair", "Our margin is 44 per cent.", client_keys=("email:rita@unknown.example",))
+    library.keep("gmail", "messages", "22", mail)
+    library.keep("hubspot", "companies", "23", company(23, "Quiet Oak Stair Barn"))  # no roll-up has seen it yet
+    embed_pending(database, embedder, library.org_id)
+    for brief in (BRIEF, "A quiet oak stair for a barn."):
+        found = research(database, embedder, live, library.org_id, ask(library.org_id, brief))
+        titles = {piece.title for piece in found.knowledge}
+        assert "Site visit" in titles
+        assert not titles & {"Oak stair for a barn", "Rita Oak Stair", "A quiet oak stair", "Quiet Oak Stair Barn"}
+
+
+@pytest.mark.parametrize("company_number", [2, 99, None])
+def test_a_deal_that_has_become_another_clients_is_left_out(
+    database: Database,
+    embedder: WordllamaEmbedder,
+    known: Library,
+    ask: Ask,
+    live: Live,
+    company_number: int | None,
+) -> None:
+    live.answers["5"] = deal("Oak stair", company_number, "GBP 66666.00", "contractsent", day=5)
+    found = research(database, embedder, live, known.org_id, ask(known.org_id, BRIEF))
+    assert "Oak stair" not in {piece.title for piece in found.knowledge}
+    assert "66666" not in found.model_dump_json()
+    assert any("no longer this client's in hubspot" in note for note in found.notes)
 
 
 def test_a_deal_that_moved_on_is_told_as_it_is_now(

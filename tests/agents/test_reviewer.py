@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boots_pipeline.agents.evidence import names, normalised, numbers_missing
+from boots_pipeline.agents.evidence import is_quoted, names, normalised, numbers_missing
 from boots_pipeline.agents.reviewer import review
 from boots_pipeline.agents.stages import Citation, Claim, Client, Draft, DraftSection, Knowledge, Research
 from boots_pipeline.agents.untrusted import Fence, visible
@@ -42,7 +42,9 @@ def reviewed(text: str, *citations: tuple[str, str]) -> tuple[list[str], list[st
     [
         "The oak stair is at GBP 12500.00 and closes on 2026-12-24.",
         "The oak stair is worth 12,500 and closes on 24 December 2026.",
-        "For Bay View Hotel, Harbour Joinery plans the stair before 1 March 2027.",
+        "It closes on December 24, 2026, or 24/12/2026, which is in December.",
+        "For Bay View Hotel, Harbour Joinery plans the oak stair in 2026 at £12.5k.",
+        "It is worth twelve thousand five hundred.",
     ],
 )
 def test_what_the_quote_says_is_kept(text: str) -> None:
@@ -60,6 +62,13 @@ def test_case_and_white_space_of_a_quote_do_not_matter() -> None:
         ("It is sent.", ("K1", "Oak stair, GBP 99")),
         ("It is sent.", ("K2", DEAL)),
         ("It is sent.", ("K1", " ")),
+        ("Bay View Hotel was bought by Globex and never pays its bills.", ("K1", "sta")),
+        ("The hotel went bankrupt and owes everybody money.", ("K1", "oak")),
+        ("The client has three million in cash.", ("K1", "oak")),
+        ("It is sent.", ("K1", "tair, GBP 12500.00")),
+        ("They have 12 offices and 24 lifts.", ("K1", DEAL)),
+        ("It is worth £12500k.", ("K1", DEAL)),
+        ("It is for guests before 1 March 2027.", ("K1", DEAL)),
         ("It is worth GBP 13000.", ("K1", DEAL)),
         ("It closes on 24 November 2026.", ("K1", DEAL)),
         ("It closes on 2026-12-25.", ("K1", DEAL)),
@@ -76,6 +85,61 @@ def test_what_no_source_says_is_dropped(text: str, citation: tuple[str, str]) ->
 def test_a_number_without_a_source_is_dropped() -> None:
     assert reviewed("We have built 400 stairs.") == ([], ["dropped"])
     assert reviewed("We would begin with a visit.") == (["We would begin with a visit.|"], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("It was bought by Globex.", "Globex"),
+        ("Globex was bought.", "Globex"),
+        ("It belongs to Globex.", "Globex"),
+        ("The client has three million in cash.", "three million"),
+        ("It is for two hundred guests.", "two hundred"),
+        ("They owe us millions.", "millions"),
+    ],
+)
+def test_what_a_quote_does_not_say_is_marked(text: str, told: str) -> None:
+    kept, outcomes = reviewed(text, ("K1", DEAL))
+    assert outcomes == ["marked"]
+    assert kept == [f"{text}|Not verified: {told}: not in the source."]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("Globex is about to sue them.", "Globex: not in the source."),
+        ("We hear that Globex sues.", "Globex: not in the source."),
+        ("We know that Bay View Hotel never pays.", "It speaks of the client and cites nothing."),
+        ("The client never pays.", "It speaks of the client and cites nothing."),
+        ("We would send fifty joiners.", "fifty: not in the source."),
+    ],
+)
+def test_without_a_citation_nothing_is_stated_that_the_brief_does_not_say(text: str, why: str) -> None:
+    kept, outcomes = reviewed(text)
+    assert outcomes == ["marked"]
+    assert why in kept[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Delivery will follow your approval.",
+        "We would build one oak stair for two hundred guests before 1 March 2027.",
+        "You asked us: “An oak stair for two hundred guests, before 1 March 2027.”",
+        "Harbour Joinery would measure first. Then we would build. It may take a while.",
+        "Confirm dates.",
+    ],
+)
+def test_what_we_propose_needs_no_citation(text: str) -> None:
+    assert reviewed(text) == ([f"{text}|"], [])
+
+
+def test_a_fact_may_be_cited_however_short_and_a_word_may_not() -> None:
+    piece = Knowledge(id="K1", kind="client", title="Bay", text="Oak\ncity: Ely\nOak it is.", relevance=1)
+    assert is_quoted("city: Ely", piece.text)
+    assert is_quoted("Oak it is.", piece.text)
+    assert not is_quoted("Oak", piece.text)
+    assert not is_quoted("city:", piece.text)
 
 
 def test_a_name_that_is_not_in_the_source_is_marked() -> None:
@@ -96,12 +160,9 @@ def test_no_two_sections_share_a_heading() -> None:
     assert [each.heading for each in after.sections] == ["Scope", "Scope (2)", "Scope (3)"]
 
 
-def test_names_are_of_several_words_and_not_the_start_of_a_sentence() -> None:
-    assert names("With Jane Doe we met. The Bay View Hotel is open. Oak is good. We like Bank of England.") == [
-        "Jane Doe",
-        "Bay View Hotel",
-        "Bank of England",
-    ]
+def test_names_are_capitalised_and_not_the_start_of_a_sentence() -> None:
+    told = "With Jane Doe we met. The Bay View Hotel is open. It creaks. We like Bank of England. Mary's ill, not Tom."
+    assert names(told) == ["Jane Doe", "Bay View Hotel", "Bank of England", "Tom"]
 
 
 @given(st.lists(st.integers(0, 10**9), max_size=5), st.text(max_size=30))

@@ -151,6 +151,20 @@ def test_a_client_is_retired_with_its_documents_and_comes_back_with_them(
     ]
 
 
+def test_a_retired_client_that_loses_its_name_can_still_be_read(
+    database: Database, embedder: WordllamaEmbedder, library: Library, owner: psycopg.Connection
+) -> None:
+    for number in (1, 2, 3):  # each takes the name of the one before, which is gone
+        kept = library.keep("hubspot", "companies", str(number), company(number, "Bay"))
+        roll_up(database, embedder, library.org_id)
+        assert names(owner) == ["Bay"]
+        library.bury(kept)
+        roll_up(database, embedder, library.org_id)
+    told = sorted(row["client_name"] for row in clients(owner))
+    second = str(uuid5(library.org_id, "hubspot.company:2"))[:8]
+    assert told == ["Bay", "Bay (retired)", f"Bay (retired {second})"]
+
+
 def test_computing_everything_again_gives_the_same_rows(
     database: Database, embedder: WordllamaEmbedder, library: Library, owner: psycopg.Connection
 ) -> None:
