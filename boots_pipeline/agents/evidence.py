@@ -114,7 +114,12 @@ def numbers_missing(text: str, support: str) -> list[str]:
     held = {worth for _, worths in _figures(rest) for worth in worths} | {worth for _, worth in _in_words(rest)}
     dates, rest = _take_dates(_plain(text))
     known = [reading for _, date in held_dates for reading in date]
-    missing = [told for told, date in dates if not any(_agrees(mine, each) for mine in date for each in known)]
+    missing = [
+        told
+        for told, date in dates
+        if not any(_agrees(mine, each) for mine in date for each in known)
+        and not stands_in(normalised(told), normalised(support))  # May Smith is no date
+    ]
     for told, worths in _figures(rest):
         if not worths & held and not (
             re.fullmatch(r"(?:19|20)\d\d", told) and int(told) in {year for year, _, _ in known}

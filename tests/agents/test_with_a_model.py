@@ -104,7 +104,16 @@ def test_retrieved_text_is_fenced_visible_and_without_tools() -> None:
 
 
 def test_all_that_the_offline_writer_claims_passes_the_review() -> None:
-    found = FOUND.model_copy(update={"notes": ("Oak stair could not be checked live in hubspot: it said 503.",)})
+    may = Knowledge(id="K4", kind="person", title="May Smith", text="contact: May Smith, 3 March Row", relevance=0.9)
+    prose = "Call Jo. They like Oak & Ash Ltd. In May they decide on 3/4/2027 about £12k, or twelve lifts."
+    hotel = Knowledge(id="K5", kind="client", title="Bay", text=f"industry: FOOD\ncity: Ely\n\n{prose}", relevance=0.9)
+    found = FOUND.model_copy(
+        update={
+            "brief": "Bay View Hotel wants\n two stairs for Mary by 1 March.",
+            "notes": ("Oak stair of Bay View Hotel could not be checked live in hubspot: it said 503.",),
+            "knowledge": (*FOUND.knowledge, may, hotel),
+        }
+    )
     draft: Draft = write_offline(found, standard_plan(found), "Written offline.")
     reviewed = review(draft, found)
     assert reviewed.verdicts == ()

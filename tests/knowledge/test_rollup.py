@@ -160,9 +160,9 @@ def test_a_retired_client_that_loses_its_name_can_still_be_read(
         assert names(owner) == ["Bay"]
         library.bury(kept)
         roll_up(database, embedder, library.org_id)
-    told = sorted(row["client_name"] for row in clients(owner))
+    told = {row["client_name"] for row in clients(owner)}
     second = str(uuid5(library.org_id, "hubspot.company:2"))[:8]
-    assert told == ["Bay", "Bay (retired)", f"Bay (retired {second})"]
+    assert told == {"Bay", "Bay (retired)", f"Bay (retired {second})"}
 
 
 def test_computing_everything_again_gives_the_same_rows(
