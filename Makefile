@@ -13,7 +13,7 @@ up: $(VENV)/ready
 	$(BIN)/boots up
 
 test: $(VENV)/ready browser check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/ready
 	$(BIN)/ruff format --check --quiet .
