@@ -19,6 +19,8 @@ from psycopg import sql
 from boots_pipeline.errors import InfraError
 from boots_pipeline.local.signals import held_back
 
+_WHOLE = "Dagster's tables are whole"
+
 
 @dataclass(frozen=True)
 class DatabaseUrls:
@@ -110,15 +112,39 @@ def _made_whole(folder: Path) -> Iterator[None]:
 
 
 def create_databases(socket_dir: str, database: str) -> DatabaseUrls:
-    """The application's database and Dagster's own (its tables are called `runs` and `jobs`), made when missing."""
+    """The application's database and Dagster's own (its tables are called `runs` and `jobs`), made when missing.
+
+    Dagster makes its tables one by one, and takes the first for all: a database in which it never got to the end is
+    made anew.
+    """
     urls = DatabaseUrls.on_socket(socket_dir, database)
     admin = DatabaseUrls.on_socket(socket_dir, "postgres").owner
     with psycopg.connect(admin, autocommit=True) as connection:
         if not connection.execute("select 1 from pg_roles where rolname = 'boots_dagster'").fetchone():
             connection.execute("create role boots_dagster login")
+        if _is_half_made(connection, f"{database}_dagster"):
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(f"{database}_dagster")))
         for name, owner in ((database, "postgres"), (f"{database}_dagster", "boots_dagster")):
             if not connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
                 connection.execute(
                     sql.SQL("create database {} owner {}").format(sql.Identifier(name), sql.Identifier(owner))
                 )
     return urls
+
+
+def note_dagster_is_made(urls: DatabaseUrls) -> None:
+    """Dagster has answered, so its tables are whole: from now on its history is kept."""
+    with psycopg.connect(urls.owner, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("comment on database {} is {}").format(
+                sql.Identifier(f"{connection.info.dbname}_dagster"), sql.Literal(_WHOLE)
+            )
+        )
+
+
+def _is_half_made(connection: psycopg.Connection, name: str) -> bool:
+    row = connection.execute(
+        "select shobj_description(oid, 'pg_database') is distinct from %s from pg_database where datname = %s",
+        [_WHOLE, name],
+    ).fetchone()
+    return bool(row and row[0])

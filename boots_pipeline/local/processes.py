@@ -209,7 +209,7 @@ def _end_leftovers(state: Path, report: Callable[[str], None]) -> None:
         told = json.loads(state.read_text())
     except (FileNotFoundError, ValueError):
         return
-    ended = 0
+    ended = []
     for each in told:
         try:
             # The clock may have been set since, so that the same birth reads a little differently.
@@ -218,7 +218,11 @@ def _end_leftovers(state: Path, report: Callable[[str], None]) -> None:
         except psutil.NoSuchProcess:
             continue
         _signal_group(each["pid"], signal.SIGKILL)
-        ended += 1
+        ended.append(each["pid"])
+    # Killed is not gone yet, and what is not gone holds its port.
+    deadline = time.monotonic() + _STOP_SECONDS
+    while time.monotonic() < deadline and any(_has_living(group) for group in ended):
+        time.sleep(0.05)
     state.unlink(missing_ok=True)
     if ended:
-        report(f"ended {ended} processes that an earlier run had left")
+        report(f"ended {len(ended)} processes that an earlier run had left")

@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 
 from boots_pipeline.errors import ConfigError
-from boots_pipeline.local.postgres import DatabaseUrls, create_databases, embedded_postgres
+from boots_pipeline.local.postgres import DatabaseUrls, create_databases, embedded_postgres, note_dagster_is_made
 from boots_pipeline.local.processes import Program, make_room, running
 from boots_pipeline.local.runs import end_dead_runs
 from boots_pipeline.migrations import migrate
@@ -93,6 +93,8 @@ def everything(settings: Settings, report: Report, *, sandbox_size: str = "demo"
         stack.enter_context(running(programs, _environment(settings, local, home), home, report))
         if ended := end_dead_runs(local.dagster, begun):
             report(f"{ended} runs that an earlier stop had cut short are over; their syncs go on from where they were")
+        if settings.database_url is None:
+            note_dagster_is_made(urls)
         state = home / _STATE
         _write_whole(state, json.dumps(asdict(local)))
         stack.callback(state.unlink, missing_ok=True)

@@ -46,6 +46,7 @@ class Commands:
 
     home: Path
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in PORTS})
+    _started: "list[subprocess.Popen[str]]" = field(default_factory=list)
 
     def environment(self, **more: str) -> dict[str, str]:
         """A person's environment, without what other tests have told this process."""
@@ -65,14 +66,23 @@ class Commands:
     def start(self, *arguments: str, **more: str) -> "subprocess.Popen[str]":
         """Run a command beside the test. What it prints goes to a file, where `said` looks."""
         with self._output.open("wb") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [*_COMMAND, *arguments], cwd=self.home.parent, env=self.environment(**more), text=True,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
+        self._started.append(process)
+        return process
 
     def end(self, process: "subprocess.Popen[str]", seconds: float = 150) -> Done:
         """Wait for a command."""
         return Done(process.wait(seconds), self.said)
+
+    def end_all(self) -> None:
+        """End what a failed test has left."""
+        for process in self._started:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(60)
 
     def interrupt(self, process: "subprocess.Popen[str]") -> Done:
         """Ctrl-C: the terminal tells every process of the command's group, and an impatient person twice."""

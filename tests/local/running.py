@@ -4,6 +4,7 @@ test asks of it, over HTTP, over Dagster's GraphQL, and behind everybody's back 
 tests/conftest.py makes the fixture known, because the browser's tests share it.
 """
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -162,6 +163,9 @@ def boots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         code_server_port=free_port(),
         sandbox_port=free_port(),
     )
+    # A test run that is told to end (a time limit, say) ends what it started, as the command does.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     with everything(settings, lambda line: None, sandbox_size="small") as local:
         assert seed(local.databases.owner, local.sandbox) == [HARBOUR, MERIDIAN]
         yield Running(settings, local, Outside(local.sandbox))
+    signal.signal(signal.SIGTERM, before)

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -15,9 +16,11 @@ KEYS = {"ok", "organizations", "connections", "documents", "clients", "hits", "p
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Commands:
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     """A machine on which nothing has ever run. The tests with it go from the first command to the last."""
-    return Commands(tmp_path_factory.mktemp("fresh") / ".boots")
+    commands = Commands(tmp_path_factory.mktemp("fresh") / ".boots")
+    yield commands
+    commands.end_all()
 
 
 def test_a_taken_port_is_named_with_its_variable(fresh: Commands) -> None:
@@ -77,6 +80,10 @@ def test_ctrl_c_and_sigkill_leave_a_folder_that_works(fresh: Commands) -> None:
     killed.wait()
     left = fresh.processes()
     assert left
+
+    # Dagster makes its tables one by one: that it was cut short there is made certain.
+    with psycopg.connect(f"postgresql://boots_dagster@/boots_dagster?host={fresh.home / 'postgres'}") as dagster:
+        dagster.execute("drop table if exists asset_keys, dynamic_partitions cascade")
 
     # The next start ends them; in the middle of its sync a Ctrl-C, from a person who presses it twice.
     syncing = fresh.start("demo")
