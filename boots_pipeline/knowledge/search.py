@@ -72,13 +72,25 @@ class Knowledge:
     documents: Found[DocumentHit]
 
 
+_NAMED = """
+select c.id, c.client_id, c.client_name, c.summary, c.profile, c.as_of,
+       coalesce(1 - case when c.embedding_model = m.active then c.embedding <=> %(query)s end, 0) as similarity
+  from client_intelligence c join embedding_models m on m.org_id = c.org_id
+ where c.org_id = %(org)s and c.retired_at is null
+   and exists (select from unnest(c.aliases || c.client_name) as name
+                where length(name) > 2 and strpos(lower(%(text)s), lower(name)) > 0)
+ order by length(c.client_name) desc, c.id
+ limit %(limit)s
+"""
+
+
 def search_clients(database: Database, embedder: Embedder, org_id: UUID, text: str, limit: int) -> Found[ClientHit]:
-    """The clients whose profile is closest in meaning."""
+    """The clients that the text names, then those whose profile is closest in meaning."""
     text = _storable(text)
     query = _embed(embedder, text)
     with database.organisation(org_id) as connection:
         check_model(connection, org_id, embedder)
-        return _clients(connection, org_id, query, limit)
+        return _clients(connection, org_id, text, query, limit)
 
 
 def search_documents(database: Database, embedder: Embedder, org_id: UUID, text: str, limit: int) -> Found[DocumentHit]:
@@ -96,7 +108,9 @@ def search_knowledge(database: Database, embedder: Embedder, org_id: UUID, text:
     query = _embed(embedder, text)
     with database.organisation(org_id) as connection:
         check_model(connection, org_id, embedder)
-        return Knowledge(_clients(connection, org_id, query, limit), _documents(connection, org_id, text, query, limit))
+        return Knowledge(
+            _clients(connection, org_id, text, query, limit), _documents(connection, org_id, text, query, limit)
+        )
 
 
 def _storable(text: str) -> str:
@@ -109,10 +123,13 @@ def _embed(embedder: Embedder, text: str) -> Vectors:
     return vector
 
 
-def _clients(connection: Connection, org_id: UUID, query: Vectors, limit: int) -> Found[ClientHit]:
-    rows = connection.execute(
+def _clients(connection: Connection, org_id: UUID, text: str, query: Vectors, limit: int) -> Found[ClientHit]:
+    # A name is a name: its vector is blurred by everything else that the profile says.
+    named = connection.execute(_NAMED, {"org": org_id, "text": text, "query": query, "limit": limit}).fetchall()
+    close = connection.execute(
         "select * from public.match_client_intelligence(%s, %s, %s)", [query, limit, org_id]
     ).fetchall()
+    rows = list({row["id"]: row for row in (*named, *close)}.values())[:limit]
     hits = [
         ClientHit(
             client_intelligence_id=row["id"],

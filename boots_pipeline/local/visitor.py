@@ -16,7 +16,7 @@ T = TypeVar("T")
 class VisitError(BootsError):
     """A page did not do what it should have."""
 
-    error_class = "bug"
+    error_class = "visit"
 
 
 class Visitor:

@@ -44,6 +44,12 @@ def test_clients_are_found_by_meaning(database: Database, embedder: WordllamaEmb
     assert found.completeness is None
 
 
+def test_a_client_that_is_named_comes_first(database: Database, embedder: WordllamaEmbedder, known: Library) -> None:
+    asked = "Wooden stairs where people marry, for CLIFF SCHOOL"
+    found = search_clients(database, embedder, known.org_id, asked, 1)
+    assert [hit.client_name for hit in found.hits] == ["Cliff School"]
+
+
 def test_documents_are_found_by_meaning_in_a_late_passage(
     database: Database, embedder: WordllamaEmbedder, known: Library
 ) -> None:
