@@ -10,7 +10,13 @@ from tests.local.running import HARBOUR, MERIDIAN, Running
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs a running Boots comes last and together: it takes a core from all that run beside it."""
-    items.sort(key=lambda item: "boots" in getattr(item, "fixturenames", ()))
+
+    def place(item: pytest.Item) -> int:
+        fixtures = getattr(item, "fixturenames", ())
+        # The browser's test first among them: it is the one that must find nothing connected.
+        return 0 if "boots" not in fixtures else 1 if "page" in fixtures else 2
+
+    items.sort(key=place)
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ class Running:
         (job,) = self.rows("select * from ingestion_jobs where id = %s", job_id)
         return job
 
-    def finished_job(self, job_id: str, seconds: float = 90) -> dict[str, Any]:
+    def finished_job(self, job_id: str, seconds: float = 180) -> dict[str, Any]:
         """A sync, waited for until its run has ended too."""
 
         def look() -> dict[str, Any] | None:
@@ -129,7 +129,7 @@ class Running:
         (run,) = self.runs(runIds=[run_id])
         return run
 
-    def ended_run(self, run_id: str, seconds: float = 60) -> dict[str, Any]:
+    def ended_run(self, run_id: str, seconds: float = 120) -> dict[str, Any]:
         """A run, waited for."""
 
         def look() -> dict[str, Any] | None:

@@ -144,7 +144,7 @@ def test_proposals_are_written_two_at_once_and_after_a_run_that_died(boots: Runn
             assert "failed" not in {each["status"] for each in proposals}, proposals
             return proposals if {each["status"] for each in proposals} == {"ready"} else None
 
-        for proposal in wait_for(look, 90, "The proposals"):
+        for proposal in wait_for(look, 180, "The proposals"):
             assert any(section["informed_by"] for section in proposal["sections"])
     jobs = boots.rows("select status, attempts, proposal_id::text from jobs where proposal_id = any(%s::uuid[])", asked)
     assert {job["proposal_id"]: (job["status"], job["attempts"]) for job in jobs} == {
@@ -207,7 +207,6 @@ def test_a_sigkill_in_the_middle_of_a_pull_costs_nothing(
         after = boots.finished_job(job_id)
         assert after["status"] == "completed"
         assert after["run_id"] != job["run_id"]  # another run went on with it
-        assert after["run_id"] != job["run_id"]
         assert boots.holds_the_truth(HARBOUR)
         # Nothing was counted twice: what had been kept before the kill was not asked for again.
         assert after["items_seen"] == sum(len(records) for records in boots.outside.truth(HARBOUR).values())
