@@ -13,7 +13,8 @@ up: $(VENV)/ready
 	$(BIN)/boots up
 
 test: $(VENV)/ready browser check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/local --ignore tests/browser
+	$(BIN)/python -m pytest tests/local tests/browser  # one running Boots fills both cores
 
 check: $(VENV)/ready
 	$(BIN)/ruff format --check --quiet .
