@@ -16,7 +16,8 @@ def test_beside_a_running_boots_the_commands_use_it(
 
     company = next(iter(boots.outside.truth(HARBOUR)["companies"].values()))["properties"]["name"]
     found = beside.run("search", company, "--org", HARBOUR, "--json").last_line
-    assert company in {client["name"] for client in found["clients"]}
+    # Two companies of the world share that name, so their domains follow in brackets.
+    assert found["clients"][0]["name"].partition(" (")[0] == company
     assert found["documents"]
 
     again = beside.run("up")
