@@ -49,7 +49,6 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 "changes_net",
                 target=dg.AssetSelection.groups("memory"),
                 default_status=dg.DefaultSensorStatus.RUNNING,
-                minimum_interval_seconds=60,
                 description="Runs what is derived when documents changed in any other way than through a sync.",
             ),
         ],

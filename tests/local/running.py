@@ -82,6 +82,15 @@ class Running:
             kept.setdefault(row.pop("document_type"), {})[row.pop("external_id")] = row
         return kept
 
+    def vectors(self, slug: str) -> list[dict[str, Any]]:
+        """The vector of each document that lives."""
+        return self.rows(
+            """select d.id, d.embedding::text, d.embedding_model
+                 from source_documents d join organizations o on o.id = d.org_id
+                where o.slug = %s and d.deleted_at is null order by d.id""",
+            slug,
+        )
+
     def holds_the_truth(self, slug: str) -> bool:
         """Whether exactly the records are kept that the provider has now."""
         truth = self.outside.truth(slug)

@@ -6,18 +6,15 @@ The tests share one Boots, and stand in the order in which a first week would go
 import os
 import signal
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import httpx
 import pytest
 
 from boots_pipeline.local.visitor import wait_for
-from boots_pipeline.sensors.ingestion_queue import SYNC_TAG
 from tests.local.commands import Commands
-from tests.local.running import CODE_LOCATION, HARBOUR, MERIDIAN, Running
+from tests.local.running import CODE_LOCATION, HARBOUR, Running
 
 ASSETS = [["source_documents", "hubspot"], ["embeddings"], ["client_intelligence"]]
 
@@ -56,7 +53,7 @@ def test_a_connection_becomes_documents_clients_and_green_checks(boots: Running,
     assert boots.holds_the_truth(HARBOUR)
     run = boots.run(first_sync["run_id"])
     assert run["status"] == "SUCCESS"
-    assert of(run) == HARBOUR
+    assert run["tags"]["dagster/partition"] == HARBOUR
     (clients,) = boots.rows(
         """select count(*) as n from client_intelligence c join organizations o on o.id = c.org_id
             where o.slug = %s and c.retired_at is null""",
@@ -71,12 +68,6 @@ def test_a_connection_becomes_documents_clients_and_green_checks(boots: Running,
         "source_is_in_sync", "every_document_is_embedded", "every_fact_has_a_living_source", "every_job_ends",
     }  # fmt: skip
     assert {each and each["status"] for each in checks.values()} == {"SUCCEEDED"}
-
-
-VECTORS = """
-select d.id, d.embedding::text, d.embedding_model from source_documents d join organizations o on o.id = d.org_id
- where o.slug = %s and d.deleted_at is null order by d.id
-"""
 
 
 @pytest.fixture(scope="session")
@@ -152,36 +143,6 @@ def test_proposals_are_written_two_at_once_and_after_a_run_that_died(boots: Runn
     }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Disturbed:
-    """When Meridian's vectors were taken away behind the pipeline's back, and what they had been."""
-
-    at: float
-    vectors: list[dict[str, Any]]
-
-
-@pytest.fixture(scope="session")
-def net(boots: Running, first_sync: dict[str, Any], first_sync_of_the_other: dict[str, Any]) -> Disturbed:
-    """Documents that changed in another way than by a sync, which Dagster was told of, after a tick of the net that
-    had seen both organisations' syncs and asked for nothing. Requested early, since the net looks once a minute."""
-    since = max(boots.run(job["run_id"])["endTime"] for job in (first_sync, first_sync_of_the_other))
-    ticks = wait_for(lambda: boots.net_ticks(since) or None, 90, "A tick of the net")
-    assert not any(tick["requestedAssetMaterializationCount"] for tick in ticks)
-    disturbed = Disturbed(time.time(), boots.rows(VECTORS, MERIDIAN))
-    boots.rows(
-        """update source_documents set embedding = null, embedding_model = null, updated_at = now()
-            where deleted_at is null and org_id = (select id from organizations where slug = %s)""",
-        MERIDIAN,
-    )
-    reported = httpx.post(
-        f"{boots.local.dagster}/report_asset_materialization/source_documents/hubspot",
-        json={"partition": MERIDIAN, "data_version": "made elsewhere"},
-        timeout=30,
-    )
-    assert reported.status_code == 200, reported.text
-    return disturbed
-
-
 @pytest.mark.usefixtures("net")
 def test_a_sigkill_in_the_middle_of_a_pull_costs_nothing(
     boots: Running, beside: Commands, first_sync: dict[str, Any]
@@ -242,35 +203,6 @@ def test_the_night_puts_what_is_due_into_the_queue_once(boots: Running, first_sy
     assert now < next_due["next_due_at"] < now + timedelta(hours=25)
     assert 1 <= next_due["next_due_at"].astimezone(ZoneInfo(next_due["zone"])).hour < 4
     assert boots.finished_job(job["id"])["status"] == "completed"
-
-
-def test_the_net_repairs_what_changed_elsewhere_and_nothing_else_ran(boots: Running, net: Disturbed) -> None:
-    def look() -> list[dict[str, Any]] | None:
-        """The runs that nobody asked for, oldest first: a sync's own work must not look like news to the net."""
-        asked_for = {job["run_id"] for job in boots.jobs(HARBOUR)}
-        runs = [
-            run
-            for run in boots.runs()
-            if run["runId"] not in asked_for and run["jobName"] != "proposal" and SYNC_TAG not in run["tags"]
-        ]
-        assert not [run for run in runs if of(run) != MERIDIAN], runs
-        return runs[::-1] if len(runs) >= 2 and all(run["endTime"] for run in runs) else None
-
-    runs = wait_for(look, 150, "The runs of the net")
-    assert [(run["status"], run["assetSelection"]) for run in runs] == [
-        ("SUCCESS", [{"path": ["embeddings"]}]),
-        ("SUCCESS", [{"path": ["client_intelligence"]}]),
-    ]
-    assert all(run["startTime"] > net.at for run in runs)
-    assert boots.rows(VECTORS, MERIDIAN) == net.vectors
-    # And the sensor started one run for each job, and another where one was killed: not one more.
-    jobs = [job for slug in (HARBOUR, MERIDIAN) for job in boots.jobs(slug) if job["reason"] != "by hand"]
-    syncs = [run for run in boots.runs() if SYNC_TAG in run["tags"]]
-    assert len(syncs) == len(jobs) + len([run for run in syncs if run["status"] == "FAILURE"])
-
-
-def of(run: dict[str, Any]) -> str | None:
-    return run["tags"].get("dagster/partition")
 
 
 def pid_of(boots: Running, run_id: str) -> int:
