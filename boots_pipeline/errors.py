@@ -57,6 +57,10 @@ class BadPage(BootsError):
     error_class = "bad_page"
 
 
+class StaleCursor(BadPage):
+    """A place in a listing that the provider has forgotten: the listing begins anew."""
+
+
 class ConfigError(BootsError):
     """Something that only an operator can set right."""
 

@@ -18,7 +18,6 @@ COMING: tuple[tuple[str, str, str], ...] = (
     ("quickbooks", "QuickBooks", "Customers, estimates and invoices."),
     ("gmail", "Gmail", "Conversations with clients."),
 )
-_BRINGS = {"hubspot": "Companies, contacts and deals."}
 
 _CARDS = """
 select s.provider, s.status, s.status_message as message, s.connected_at, s.last_synced_at,
@@ -111,7 +110,7 @@ def cards_of(person: Person) -> list[Card]:
 
 
 def _card(name: str, title: str, row: dict[str, Any] | None, is_admin: bool) -> Card:
-    brings = _BRINGS.get(name, "")
+    brings = PROVIDERS[name].brings
     if row is None:
         return Card(name, title, brings, "never_connected", "Never connected", can=_can("never_connected", is_admin))
     progress = _progress(row)

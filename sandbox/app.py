@@ -30,19 +30,20 @@ def create_app(seed: int, size: str, base_url: str, state: Path | None = None) -
     providers: Sequence[Provider] = [HubSpot(base_url)]
     books, managers, mounts = [], [], []
     for provider in providers:
-        book = GrantBook(provider.oauth.expires_in, state / f"{provider.name}.json" if state else None)
-        server = AuthorizationServer(provider, world, book, faults, calls, base_url)
-        manager = ToolServer(provider, world).manager()
-        gate = BearerGate(manager, book, server.challenge)
-        endpoint = Intercepted(gate, provider, book, faults, calls, server.challenge, describe)
-        mounts.append(
-            Mount(
-                f"/{provider.name}",
-                routes=[Route("/mcp", endpoint, methods=["POST"]), *server.routes(), *provider.pages(world)],
-            )
+        provider.populate(world)
+        book = GrantBook(
+            provider.oauth.expires_in, provider.oauth.rotates, state / f"{provider.name}.json" if state else None
         )
+        oauth = AuthorizationServer(provider, world, book, faults, calls, base_url)
+        endpoints = []
+        for path, server in provider.servers.items():
+            manager = ToolServer(provider, server, world).manager()
+            gate = BearerGate(manager, book, oauth.challenge, server.public_listing)
+            intercepted = Intercepted(gate, provider, book, faults, calls, oauth.challenge, describe)
+            endpoints.append(Route(path, intercepted, methods=["POST"]))
+            managers.append(manager)
+        mounts.append(Mount(f"/{provider.name}", routes=[*endpoints, *oauth.routes(), *provider.pages(world)]))
         books.append(book)
-        managers.append(manager)
     control = Control(world, size, providers, books, faults, calls)
 
     @contextlib.asynccontextmanager

@@ -1,10 +1,11 @@
-"""What happens from one day to the next: records come, change, are touched, renamed, merged and archived.
+"""What happens from one day to the next: records come, change, are touched, renamed, merged and archived. What only one
+provider holds changes in its twin (`Provider.advance`).
 
 Each change carries a date after every date that existed before, so that a delta sees it. Whatever is archived
 or swallowed by a merge is gone from the world: that is all that an outsider can know of it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -12,28 +13,40 @@ from typing import TypeVar
 
 from sandbox import vocabulary as words
 from sandbox.fiction import STAGES, Author, World, person
+from sandbox.provider import Provider, Report
 from sandbox.world import Company, Contact, Deal, Organization, Record, end_of, moment
 
 TYPES = ("companies", "contacts", "deals")
 KINDS = ("created", "changed", "bumped", "renamed", "relinked", "archived", "merged")
-Report = dict[str, dict[str, list[int | dict[str, int]]]]
 R = TypeVar("R", bound=Record)
 
 
-def advance(world: World, days: int, seed: int | None = None) -> dict[str, Report]:
-    """Move the world on. Answers, per organisation and type, which ids each kind of change touched."""
-    reports: dict[str, Report] = {
-        organization.slug: {kind: {change: [] for change in KINDS} for kind in TYPES}
-        for organization in world.organizations
+def advance(
+    world: World, providers: Sequence[Provider], days: int, seed: int | None = None
+) -> dict[str, dict[str, Report]]:
+    """Move the world on. Answers, per organisation, provider and type, which ids each kind of change touched."""
+    reports: dict[str, dict[str, Report]] = {
+        organization.slug: {provider.name: {} for provider in providers} for organization in world.organizations
     }
+    for organization in world.organizations:
+        reports[organization.slug]["hubspot"] = {kind: {change: [] for change in KINDS} for kind in TYPES}
     for _ in range(days):
         start = end_of(world.today)
         world.today += timedelta(days=1)
         for organization in world.organizations:
             chance = f"{world.seed if seed is None else seed}:{world.today}:{organization.slug}"
-            rng = Random(chance)  # noqa: S311 - a story, not a secret
-            _Day(rng, organization, start, reports[organization.slug]).happen()
+            report = reports[organization.slug]
+            _Day(Random(chance), organization, start, report["hubspot"]).happen()  # noqa: S311 - a story, not a secret
+            for provider in providers:
+                own = Random(f"{chance}:{provider.name}")  # noqa: S311 - so that no story changes another
+                _add(report[provider.name], provider.advance(organization, start, own))
     return reports
+
+
+def _add(report: Report, day: Report) -> None:
+    for kind, changes in day.items():
+        for change, ids in changes.items():
+            report.setdefault(kind, {}).setdefault(change, []).extend(ids)
 
 
 @dataclass

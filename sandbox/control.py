@@ -103,10 +103,8 @@ class Control:
             order = Advance.model_validate_json(await request.body())
         except ValidationError as error:
             return _unclear(error)
-        reports = advance(self.world, order.days, order.seed)
-        # One list of changes per organisation: with one provider, the world's changes are that provider's.
-        done = {slug: {provider.name: report for provider in self.providers} for slug, report in reports.items()}
-        return JSONResponse({"today": self.world.today.isoformat(), "organizations": done})
+        reports = advance(self.world, self.providers, order.days, order.seed)
+        return JSONResponse({"today": self.world.today.isoformat(), "organizations": reports})
 
     async def list_faults(self, request: Request) -> Response:
         return JSONResponse({"faults": [fault.model_dump() for fault in self.faults.faults]})
@@ -132,6 +130,8 @@ class Control:
 
     async def reset(self, request: Request) -> Response:
         self.world.reset()
+        for provider in self.providers:
+            provider.populate(self.world)
         for book in self.grants:
             book.clear()
         self.faults.faults.clear()

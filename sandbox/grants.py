@@ -1,7 +1,7 @@
 """What an authorisation server remembers: codes, tokens, and who they belong to. No HTTP here.
 
-A grant is one consent. Its refresh token changes with every use; using a dead one kills the whole grant,
-since then two parties hold it (RFC 9700 §4.14).
+A grant is one consent. Where a provider rotates, its refresh token changes with every use; using a dead one kills the
+whole grant, since then two parties hold it (RFC 9700 §4.14).
 """
 
 import base64
@@ -21,9 +21,11 @@ class InvalidGrant(Exception):
 
 @dataclass(eq=False)
 class Grant:
-    """One organisation's consent."""
+    """One organisation's consent, to what was asked for."""
 
     organization: str
+    scopes: tuple[str, ...] = ()
+    lasting: bool = True  # whether it comes with a refresh token
     revoked: bool = False
 
 
@@ -31,7 +33,7 @@ class Grant:
 class Code:
     grant: Grant
     redirect_uri: str
-    challenge: str
+    challenge: str | None  # None: PKCE was not used
     expires: float
 
 
@@ -46,6 +48,7 @@ class GrantBook:
     """Every code and token of one provider. Time is monotonic: lifetimes, not dates."""
 
     expires_in: int
+    rotates: bool = True
     kept: Path | None = None  # a file that outlives the process: who has connected stays connected
     codes: dict[str, Code] = field(default_factory=dict)
     used_codes: dict[str, Grant] = field(default_factory=dict)
@@ -55,15 +58,14 @@ class GrantBook:
 
     def __post_init__(self) -> None:
         if self.kept is not None and self.kept.exists():
-            self.refresh = {token: Grant(of) for token, of in json.loads(self.kept.read_text()).items()}
+            self.refresh = {token: Grant(*of) for token, of in json.loads(self.kept.read_text()).items()}
 
-    def issue_code(self, organization: str, redirect_uri: str, challenge: str) -> str:
+    def issue_code(self, grant: Grant, redirect_uri: str, challenge: str | None) -> str:
         code = secrets.token_urlsafe(24)
-        expires = time.monotonic() + CODE_LIFETIME
-        self.codes[code] = Code(Grant(organization), redirect_uri, challenge, expires)
+        self.codes[code] = Code(grant, redirect_uri, challenge, time.monotonic() + CODE_LIFETIME)
         return code
 
-    def redeem(self, code: str, redirect_uri: str, verifier: str) -> Grant:
+    def redeem(self, code: str, redirect_uri: str, verifier: str | None) -> Grant:
         """Once. A second attempt revokes what the first one got."""
         if code in self.used_codes:
             self.used_codes[code].revoked = True
@@ -76,7 +78,7 @@ class GrantBook:
             raise InvalidGrant("the code has expired")
         if issued.redirect_uri != redirect_uri:
             raise InvalidGrant("the redirect_uri differs from the one of the authorization request")
-        if not secrets.compare_digest(s256(verifier), issued.challenge):
+        if issued.challenge and not secrets.compare_digest(s256(verifier or ""), issued.challenge):
             raise InvalidGrant("the code_verifier does not match")
         return issued.grant
 
@@ -84,15 +86,20 @@ class GrantBook:
         if refresh_token in self.dead_refresh:
             self.dead_refresh[refresh_token].revoked = True
             raise InvalidGrant("the refresh token was used before; the whole grant is revoked")
-        grant = self.refresh.pop(refresh_token, None)
+        grant = self.refresh.get(refresh_token)
         if grant is None or grant.revoked:
             raise InvalidGrant("the refresh token is unknown or revoked")
-        self.dead_refresh[refresh_token] = grant
+        if self.rotates:
+            self.dead_refresh[refresh_token] = self.refresh.pop(refresh_token)
         return grant
 
-    def issue_tokens(self, grant: Grant) -> tuple[str, str]:
-        access, refresh = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    def issue_tokens(self, grant: Grant, *, refreshed: bool = False) -> tuple[str, str | None]:
+        """An access token, and a refresh token where this grant is due one: at first, and when they rotate."""
+        access = secrets.token_urlsafe(32)
         self.access[access] = Access(grant, time.monotonic() + self.expires_in)
+        if not grant.lasting or (refreshed and not self.rotates):
+            return access, None
+        refresh = secrets.token_urlsafe(32)
         self.refresh[refresh] = grant
         self._keep()
         return access, refresh
@@ -126,7 +133,9 @@ class GrantBook:
     def _keep(self) -> None:
         """Refresh tokens only: whoever has one gets an access token, as after any hour."""
         if self.kept is not None:
-            alive = {token: grant.organization for token, grant in self.refresh.items() if not grant.revoked}
+            alive = {
+                token: [grant.organization, grant.scopes] for token, grant in self.refresh.items() if not grant.revoked
+            }
             self.kept.write_text(json.dumps(alive))
 
 

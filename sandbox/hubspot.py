@@ -6,8 +6,10 @@ here it is at `/hubspot/mcp`. Error texts are ours; their shapes follow what cal
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from importlib import resources
+from random import Random
 from typing import Any
 
 from mcp.types import Tool
@@ -19,7 +21,7 @@ from sandbox.fiction import World
 from sandbox.hubspot_records import DEFINITIONS, OBJECT_TYPES, Portal, hub_id, iso, object_type, owner_id
 from sandbox.hubspot_search import search
 from sandbox.pages import page
-from sandbox.provider import OAuthFacts, Refusal
+from sandbox.provider import McpServer, OAuthFacts, Refusal, Report
 from sandbox.world import Organization
 
 APP_ID = 424_242
@@ -40,12 +42,12 @@ class HubSpot:
 
     name = "hubspot"
     title = "HubSpot"
+    public_listing = False
     oauth = OAuthFacts(
         authorize_path="/oauth/authorize/user",
         token_path="/oauth/v3/token",  # noqa: S106 - a path
         revoke_path="/oauth/v3/token/revoke",
         introspect_path="/oauth/v3/token/introspect",
-        callback_suffix="/api/integrations/hubspot/callback",
         expires_in=1800,
     )
 
@@ -75,6 +77,19 @@ class HubSpot:
             return page("problem.html", self.title, status=404, problem="There is no such record any more.")
 
         return [Route("/contacts/{hub:int}/record/{type_id}/{number:int}", record)]
+
+    @property
+    def servers(self) -> Mapping[str, McpServer]:
+        return {"/mcp": self}
+
+    def populate(self, world: World) -> None:
+        """The world's companies, contacts and deals are HubSpot's; it holds nothing else."""
+
+    def advance(self, organization: Organization, start: datetime, rng: Random) -> Report:
+        return {}
+
+    def callback_extras(self, organization: Organization) -> dict[str, str]:
+        return {}
 
     def call(self, organization: Organization, tool: str, arguments: dict[str, Any]) -> Any:
         return self._answers[tool](organization, arguments)

@@ -16,6 +16,8 @@ from sandbox.provider import Provider
 
 FAULT = "sandbox.fault"
 """Where in the ASGI scope the endpoint finds the fault that is its own to commit (those in data)."""
+ASKED = "sandbox.asked"
+"""Where in the ASGI scope the endpoint finds what the request is about."""
 LOGIN_PAGE = "<!doctype html><title>Sign in</title><h1>Please sign in</h1><p>Sandbox: fiction.</p>"
 
 
@@ -55,7 +57,7 @@ class Intercepted:
             await send(message)
 
         try:
-            await self._serve(fault, {**scope, FAULT: fault}, _again(body, receive), watch)
+            await self._serve(fault, {**scope, FAULT: fault, ASKED: asked}, _again(body, receive), watch)
         finally:
             self.calls.add(self.provider.name, asked.name, asked.arguments, status)
 

@@ -28,8 +28,8 @@ from starlette.types import Receive, Scope, Send
 from sandbox.faults import DATA_KINDS, Fault
 from sandbox.fiction import World
 from sandbox.grants import GrantBook
-from sandbox.intercept import FAULT, Asked
-from sandbox.provider import Provider, Refusal
+from sandbox.intercept import ASKED, FAULT, Asked
+from sandbox.provider import McpServer, Provider, Refusal, Structured, Texts
 
 ACCOUNT = "sandbox.account"
 """Where in the ASGI scope the gate leaves the organisation that the token opens."""
@@ -56,11 +56,12 @@ class BearerGate:
     manager: StreamableHTTPSessionManager
     grants: GrantBook
     challenge: str
+    public_listing: bool
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scheme, _, token = Request(scope).headers.get("authorization", "").partition(" ")
         account = self.grants.organization_of(token) if scheme.lower() == "bearer" else None
-        if account is None:
+        if account is None and not (self.public_listing and scope[ASKED].target is None):
             refusal = JSONResponse(
                 {"error": "unauthorized"}, status_code=401, headers={"WWW-Authenticate": self.challenge}
             )
@@ -74,10 +75,11 @@ class ToolServer:
     """The tools of one provider, for whichever organisation the request's token opens."""
 
     provider: Provider
+    server: McpServer
     world: World
 
     def __post_init__(self) -> None:
-        self.validators = {tool.name: Draft202012Validator(tool.input_schema) for tool in self.provider.tools}
+        self.validators = {tool.name: Draft202012Validator(tool.input_schema) for tool in self.server.tools}
 
     def manager(self) -> StreamableHTTPSessionManager:
         server: Server[Any] = Server(
@@ -90,7 +92,7 @@ class ToolServer:
         return StreamableHTTPSessionManager(server, json_response=True, stateless=True)
 
     async def list_tools(self, context: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
-        return ListToolsResult(tools=list(self.provider.tools))
+        return ListToolsResult(tools=list(self.server.tools))
 
     async def call_tool(self, context: Context, params: CallToolRequestParams) -> CallToolResult:
         if params.name not in self.validators:
@@ -99,16 +101,16 @@ class ToolServer:
         scope, arguments = context.request.scope, params.arguments or {}
         try:
             self._check(params.name, arguments)
-            return _text(self._answer(params.name, arguments, scope[ACCOUNT], scope[FAULT]))
+            return _result(self._answer(params.name, arguments, scope[ACCOUNT], scope[FAULT]))
         except Refusal as refusal:
             return CallToolResult(content=[TextContent(type="text", text=str(refusal))], is_error=True)
 
     def _answer(self, tool: str, arguments: dict[str, Any], account: str, fault: Fault | None) -> Any:
         if fault and fault.kind == "tool_error":
             raise Refusal(json.dumps(self.provider.error_body(fault.status or 500)))
-        answer = self.provider.call(self.world.organization(account), tool, arguments)
+        answer = self.server.call(self.world.organization(account), tool, arguments)
         if fault and fault.kind in DATA_KINDS:
-            return self.provider.spoil(fault.kind, arguments, answer)
+            return self.server.spoil(fault.kind, arguments, answer)
         return answer
 
     def _check(self, tool: str, arguments: dict[str, Any]) -> None:
@@ -116,6 +118,12 @@ class ToolServer:
             raise Refusal(f"Invalid arguments for {tool}: {error.json_path}: {error.message}")
 
 
-def _text(answer: Any) -> CallToolResult:
-    """JSON in a text block, as the real servers do. Escaped to ASCII: whatever the world holds can travel."""
+def _result(answer: Any) -> CallToolResult:
+    """JSON in a text block, as most real servers do. Escaped to ASCII: whatever the world holds can travel."""
+    match answer:
+        case Texts(blocks):
+            return CallToolResult(content=[TextContent(type="text", text=block) for block in blocks])
+        case Structured(content):
+            told = [TextContent(type="text", text=json.dumps(content))]
+            return CallToolResult(content=list(told), structured_content=content)
     return CallToolResult(content=[TextContent(type="text", text=json.dumps(answer))])

@@ -4,12 +4,14 @@ Reusable for any provider: what differs between them is in `provider.OAuthFacts`
 `grants.py`. Nobody logs in here: on the consent page the visitor chooses whose account to open, as its admin.
 """
 
+import base64
+import json
 import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from starlette.datastructures import URL
 from starlette.requests import Request
@@ -20,7 +22,7 @@ from starlette.types import ASGIApp
 from sandbox.calls import CallLog
 from sandbox.faults import FaultPlan
 from sandbox.fiction import World
-from sandbox.grants import GrantBook, InvalidGrant
+from sandbox.grants import Grant, GrantBook, InvalidGrant
 from sandbox.intercept import Asked, Intercepted
 from sandbox.pages import page
 from sandbox.provider import Provider
@@ -70,7 +72,7 @@ class AuthorizationServer:
             Route(facts.authorize_path, self.decide, methods=["POST"]),
             Route(facts.token_path, self._with_faults(request_response(self.token)), methods=["POST"]),
             Route(facts.revoke_path, self.revoke, methods=["POST"]),
-            Route(facts.introspect_path, self.introspect, methods=["POST"]),
+            *([Route(facts.introspect_path, self.introspect, methods=["POST"])] if facts.introspect_path else []),
         ]
 
     async def protected_resource(self, request: Request) -> Response:
@@ -86,13 +88,13 @@ class AuthorizationServer:
                 "issuer": self.issuer,
                 "authorization_endpoint": self.issuer + facts.authorize_path,
                 "token_endpoint": self.issuer + facts.token_path,
-                "introspection_endpoint": self.issuer + facts.introspect_path,
+                **({"introspection_endpoint": self.issuer + facts.introspect_path} if facts.introspect_path else {}),
                 "response_types_supported": ["code"],
                 "grant_types_supported": ["authorization_code", "refresh_token"],
-                "token_endpoint_auth_methods_supported": ["client_secret_post"],
+                "token_endpoint_auth_methods_supported": [f"client_secret_{way}" for way in facts.client_auth],
                 "code_challenge_methods_supported": ["S256"],
-                "authorization_response_iss_parameter_supported": True,
-                "scopes_supported": [],
+                "authorization_response_iss_parameter_supported": facts.sends_issuer,
+                "scopes_supported": list(facts.scopes or ()),
             }
         )
 
@@ -117,8 +119,11 @@ class AuthorizationServer:
             return self._back(parameters, error="access_denied", error_description="The user said no.")
         if account not in {organization.slug for organization in self.world.organizations}:
             return self._problem("There is no such account here.")
-        code = self.grants.issue_code(account, parameters["redirect_uri"], parameters["code_challenge"])
-        return self._back(parameters, code=code)
+        lasting = self.provider.oauth.for_refresh_token.items() <= parameters.items()
+        grant = Grant(account, tuple(parameters.get("scope", "").split()), lasting)
+        code = self.grants.issue_code(grant, parameters["redirect_uri"], parameters.get("code_challenge"))
+        extras = self.provider.callback_extras(self.world.organization(account))
+        return self._back(parameters, code=code, **extras)
 
     def _objection(self, parameters: dict[str, str]) -> Response | None:
         """A page when it is not safe to send the visitor back, else an error for the application."""
@@ -138,15 +143,21 @@ class AuthorizationServer:
             return "The redirect_uri is not an address."
         if target.scheme != "http" or target.hostname not in LOOPBACK or target.fragment or target.query:
             return "The redirect_uri is not registered: only loopback addresses are."
-        if not target.path.endswith(self.provider.oauth.callback_suffix):
-            return f"The redirect_uri is not registered: it must end in {self.provider.oauth.callback_suffix}."
+        suffix = f"/api/integrations/{self.provider.name}/callback"
+        if not target.path.endswith(suffix):
+            return f"The redirect_uri is not registered: it must end in {suffix}."
         return None
 
     def _malformed(self, parameters: dict[str, str]) -> OAuthError | None:
         if parameters.get("response_type") != "code":
             return OAuthError("unsupported_response_type", "response_type must be code.")
-        if "scope" in parameters:
+        facts, asked = self.provider.oauth, parameters.get("scope")
+        if facts.scopes is None and asked is not None:
             return OAuthError("invalid_scope", "Scopes cannot be requested here: leave the parameter out.")
+        if facts.scopes is not None and not set() < set((asked or "").split()) <= set(facts.scopes):
+            return OAuthError("invalid_scope", f"Ask for scopes, of these: {' '.join(facts.scopes)}.")
+        if not facts.requires_pkce and "code_challenge" not in parameters:
+            return None
         if parameters.get("code_challenge_method") != "S256":
             return OAuthError("invalid_request", "PKCE with code_challenge_method=S256 is required.")
         if not CHALLENGE.fullmatch(parameters.get("code_challenge", "")):
@@ -155,7 +166,8 @@ class AuthorizationServer:
 
     def _back(self, parameters: dict[str, str], **answer: str) -> Response:
         state = {"state": parameters["state"]} if "state" in parameters else {}
-        target = URL(parameters["redirect_uri"]).include_query_params(**answer, **state, iss=self.issuer)
+        issuer = {"iss": self.issuer} if self.provider.oauth.sends_issuer else {}
+        target = URL(parameters["redirect_uri"]).include_query_params(**answer, **state, **issuer)
         return RedirectResponse(target, status_code=303)
 
     def _problem(self, problem: str) -> Response:
@@ -179,15 +191,18 @@ class AuthorizationServer:
     def _tokens(self, form: dict[str, str]) -> dict[str, Any]:
         match form.get("grant_type"):
             case "authorization_code":
-                grant = self.grants.redeem(*self._required(form, "code", "redirect_uri", "code_verifier"))
+                proofs = ["code_verifier"] if self.provider.oauth.requires_pkce else []
+                code, target, *_ = self._required(form, "code", "redirect_uri", *proofs)
+                grant = self.grants.redeem(code, target, form.get("code_verifier") or None)
             case "refresh_token":
                 grant = self.grants.rotate(*self._required(form, "refresh_token"))
             case _:
                 raise OAuthError("unsupported_grant_type", "Use authorization_code or refresh_token.")
-        access, refresh = self.grants.issue_tokens(grant)
+        access, refresh = self.grants.issue_tokens(grant, refreshed=form["grant_type"] == "refresh_token")
         return {
             "access_token": access,
-            "refresh_token": refresh,
+            **({"refresh_token": refresh} if refresh else {}),
+            **({"scope": " ".join(grant.scopes)} if grant.scopes else {}),
             "expires_in": self.grants.expires_in,
             "token_type": "bearer",
             **self.provider.token_extras(self.world.organization(grant.organization)),
@@ -203,7 +218,7 @@ class AuthorizationServer:
 
     async def _for_client(self, request: Request, work: Callable[[dict[str, str]], dict[str, Any]]) -> Response:
         """The answer to a form that the registered client has signed with its secret."""
-        form = {name: str(value) for name, value in (await request.form()).items()}
+        form = await self._form(request)
         try:
             self._authenticate(request, form)
             return JSONResponse(work(form), headers=NO_STORE)
@@ -213,12 +228,26 @@ class AuthorizationServer:
             refusal, status = {"error": "invalid_grant", "error_description": str(error)}, 400
         return JSONResponse(refusal, status_code=status, headers=NO_STORE)
 
+    async def _form(self, request: Request) -> dict[str, str]:
+        if self.provider.oauth.revokes_json and request.url.path.endswith(self.provider.oauth.revoke_path):
+            try:
+                sent = json.loads(await request.body())
+            except ValueError:
+                sent = None
+            return {name: str(value) for name, value in sent.items()} if isinstance(sent, dict) else {}
+        return {name: str(value) for name, value in (await request.form()).items()}
+
     def _authenticate(self, request: Request, form: dict[str, str]) -> None:
-        """client_secret_post only: a client that authenticates by header is refused."""
-        secret = form.get("client_secret", "").encode()
-        known = form.get("client_id") == CLIENT_ID and secrets.compare_digest(secret, CLIENT_SECRET.encode())
-        if not known or "authorization" in request.headers:
-            raise OAuthError("invalid_client", "Send client_id and client_secret in the body.", status=401)
+        """In the ways that this provider takes, and in one of them only."""
+        given = {"post": (form.get("client_id", ""), form.get("client_secret", "")), "basic": _basic(request)}
+        used = [way for way, (_, secret) in given.items() if secret]
+        accepted = len(used) == 1 and used[0] in self.provider.oauth.client_auth
+        known = accepted and secrets.compare_digest(
+            "\0".join(given[used[0]]).encode(), f"{CLIENT_ID}\0{CLIENT_SECRET}".encode()
+        )
+        if not known:
+            ways = " or ".join(f"client_secret_{way}" for way in self.provider.oauth.client_auth)
+            raise OAuthError("invalid_client", f"Send client_id and client_secret by {ways}.", status=401)
 
     def _required(self, form: dict[str, str], *names: str) -> list[str]:
         if missing := [name for name in names if not form.get(name)]:
@@ -232,6 +261,18 @@ class AuthorizationServer:
 
     def _log(self, endpoint: str, arguments: dict[str, Any], status: int) -> None:
         self.calls.add(self.provider.name, {"endpoint": endpoint}, arguments, status)
+
+
+def _basic(request: Request) -> tuple[str, str]:
+    """The id and secret of an Authorization header (RFC 6749 §2.3.1); blanks when there is none."""
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        name, _, secret = base64.b64decode(encoded).decode().partition(":")
+    except ValueError:
+        return "", "malformed"
+    return unquote(name), unquote(secret)
 
 
 def _token_request(body: bytes) -> Asked:

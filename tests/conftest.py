@@ -251,6 +251,7 @@ class Connected:
         self.owner.execute("update pgmq.q_ingestion_queue set vt = clock_timestamp()")
         self.owner.execute("update ingestion_jobs set lease_until = '-infinity' where lease_until is not null")
         self.owner.execute("update ingestion_jobs set retry_after = '-infinity' where retry_after is not null")
+        self.owner.execute("delete from private.rate_budgets")
 
     def job(self) -> dict[str, Any]:
         """The newest job."""
@@ -301,8 +302,9 @@ def connected(
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages and batches of ten, so that a small world has many."""
+    """Pages and batches of ten, so that a small world has many; searches that need not be spread over seconds."""
     monkeypatch.setattr(hubspot, "_PAGE", 10)
+    monkeypatch.setattr(hubspot, "_SEARCHES", hubspot.Budget("search", 500, 1))
     monkeypatch.setattr(batches, "_ITEMS", 10)
 
 

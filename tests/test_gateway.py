@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from boots_pipeline.errors import BootsError, ConfigError
-from boots_pipeline.providers.hubspot import HUBSPOT, HubSpot
-from boots_pipeline.resources import mcp_gateway
+from boots_pipeline.providers.hubspot import HUBSPOT, HubSpot, RemoteServer
+from boots_pipeline.resources import mcp_gateway, mcp_line
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.live import LiveDocuments
-from boots_pipeline.resources.mcp_gateway import McpGateway, retry_after
+from boots_pipeline.resources.mcp_gateway import McpGateway
+from boots_pipeline.resources.mcp_line import error_of, retry_after
 from boots_pipeline.resources.vault import EnvelopeVault
 from tests.conftest import Connected
 
@@ -51,7 +52,7 @@ def connected(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls that wait for ten seconds give up after one."""
-    monkeypatch.setattr(mcp_gateway, "_CALL_SECONDS", 1)
+    monkeypatch.setattr(mcp_line, "_CALL_SECONDS", 1)
 
 
 def assert_all_is_kept(connected: Connected) -> None:
@@ -325,11 +326,14 @@ def test_only_what_reads_is_called(connected: Connected, gateway: McpGateway, to
 
 
 def test_a_tool_that_the_server_lost_is_named(connected: Connected, gateway: McpGateway) -> None:
-    class Renamed(HubSpot):
-        read_only_tools = frozenset({"search_crm"})
+    class Renamed(RemoteServer):
+        tools = frozenset({"search_crm", "get_crm_objects"})
 
-    with pytest.raises(ConfigError, match="no tool search_crm;"):
-        in_a_session(connected, gateway, lambda tools: tools.call("search_crm", {}), Renamed())
+    class Elsewhere(HubSpot):
+        profiles = (Renamed(),)
+
+    with pytest.raises(ConfigError, match=r"no server that Boots knows: for .* the tools search_crm are missing"):
+        in_a_session(connected, gateway, lambda tools: tools.call("search_crm", {}), Elsewhere())
 
 
 def test_arguments_follow_the_live_schema(connected: Connected, gateway: McpGateway) -> None:
@@ -396,7 +400,8 @@ def test_a_record_is_read_as_it_is_now(connected: Connected, gateway: McpGateway
     ],
 )
 def test_only_a_status_that_is_said_to_be_one_decides(text: str, error_class: str) -> None:
-    assert mcp_gateway._tool_error(HUBSPOT, text).error_class == error_class
+    error = error_of("HubSpot", HUBSPOT.trouble(0, text))
+    assert (error.error_class if error else "bad_page") == error_class
 
 
 @pytest.mark.parametrize(("times", "status"), [(1, "completed"), (None, "failed")])

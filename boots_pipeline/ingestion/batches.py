@@ -26,9 +26,12 @@ class Batch:
 
     items: list[Clean] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
     cursor: Any | None = None
     expected: int | None = None
     newest: datetime | None = None
+    cut: int = 0
     size: int = 0
 
     def add(self, page: Page) -> None:
@@ -37,13 +40,17 @@ class Batch:
             self.reject(refused.external_id, refused.reason)
         for item in page.items:
             try:
-                kept = clean(item.external_id, item.payload)
+                kept = clean(item.external_id, item.payload, item.version)
             except BadItem as reason:
                 self.reject(item.external_id, str(reason))
             else:
                 self.items.append(kept)
                 self.newest = max(filter(None, (self.newest, item.updated_at)), default=None)
                 self.size += len(kept.json)
+        self.unchanged += page.unchanged
+        self.deleted += page.deleted
+        self.newest = max(filter(None, (self.newest, page.newest)), default=None)
+        self.cut += page.cut
         self.cursor = page.cursor
         self.expected = page.total if page.total is not None else self.expected
 
@@ -59,7 +66,7 @@ async def gather(pages: AsyncIterator[Page], *, first_is_one_page: bool) -> Asyn
         async for page in pages:
             batch.add(page)
             waited = time.monotonic() - begun
-            full = len(batch.items) >= _ITEMS or batch.size >= _BYTES or waited >= _SECONDS
+            full = len(batch.items) + len(batch.unchanged) >= _ITEMS or batch.size >= _BYTES or waited >= _SECONDS
             if full or full_at_once or page.cursor is None:
                 yield batch
                 batch, begun, full_at_once = Batch(), time.monotonic(), False

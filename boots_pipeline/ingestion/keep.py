@@ -7,7 +7,8 @@ of the session and one INSERT … ON CONFLICT; never a statement a row.
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -31,7 +32,8 @@ _log = logging.getLogger(__name__)
 _COLUMNS = {
     "external_id": "text", "title": "text", "content": "text", "raw_payload": "jsonb", "content_hash": "bytea",
     "payload_hash": "bytea", "url": "text", "source_updated_at": "timestamptz", "passage_count": "int4",
-    "client_keys": "text[]", "names_client": "bool", "facts": "jsonb", "embedding": "vector", "embedding_model": "text",
+    "client_keys": "text[]", "names_client": "bool", "facts": "jsonb", "version": "text", "embedding": "vector",
+    "embedding_model": "text",
 }  # fmt: skip
 
 
@@ -79,7 +81,7 @@ class Keeper:
         known, model = self._known([item.external_id for item in items])
         rejected = {each.external_id: each for each in batch.rejected}
         rows, unmade = self._changed_rows(items, known, model)
-        met = [item.external_id for item in items] + list(rejected)
+        met = [item.external_id for item in items] + list(rejected) + batch.unchanged
         rejected |= {each.external_id: each for each in unmade}
         self._embed([row for row in rows if row.embeds])
         with self._database.organisation(self._job.org_id) as transaction:
@@ -87,15 +89,31 @@ class Keeper:
                 seen=self._note_seen(transaction, met) if listed else 0,
                 added=sum(not row.known for row in rows),
                 changed=sum(row.known for row in rows),
-                unchanged=len(items) - len(rows) - len(unmade),
-                removed=self._remove(transaction, rows),
+                unchanged=len(items) - len(rows) - len(unmade) + len(batch.unchanged),
+                removed=self._remove(transaction, rows, batch.deleted),
                 embedded=sum(row.vector is not None for row in rows),
                 quarantined=len(rejected),
             )
             self._fence(transaction, checkpoint, kept, batch.expected)
             self._write(transaction, rows, model)
+            written = {row.item.external_id for row in rows}
+            self._note_versions(transaction, [item for item in items if item.external_id not in written])
             self._quarantine(transaction, list(rejected.values()), [item.external_id for item in items])
         return kept
+
+    def kept_in_version(self, versions: Mapping[str, str]) -> AbstractSet[str]:
+        """Of these ids with their versions, those that are kept in just that version."""
+        with self._database.organisation(self._job.org_id) as transaction:
+            rows = transaction.execute(
+                """select d.external_id from unnest(%s::text[], %s::text[]) as listed (external_id, version)
+                     join source_documents d on d.external_id = listed.external_id and d.version = listed.version
+                    where d.org_id = %s and d.source_id = %s and d.document_type = %s and d.deleted_at is null""",
+                [
+                    list(versions), list(versions.values()),
+                    self._job.org_id, self._job.source_id, self._stream,
+                ],
+            ).fetchall()  # fmt: skip
+        return {row["external_id"] for row in rows}
 
     def forget(self, external_ids: Sequence[str]) -> None:
         """Quarantined items that the provider has no longer."""
@@ -185,10 +203,26 @@ class Keeper:
             [self._job.org_id, self._job.id, self._stream, list(external_ids)],
         ).rowcount
 
-    def _remove(self, transaction: Connection, rows: Sequence[_Row]) -> int:
-        """Records that the provider merged into one of these."""
-        absorbed = [external_id for row in rows for external_id in row.document.absorbed]
-        return tombstone(transaction, self._job, self._stream, absorbed) if absorbed else 0
+    def _remove(self, transaction: Connection, rows: Sequence[_Row], deleted: Sequence[str]) -> int:
+        """Records that the provider merged into one of these, or says to have deleted."""
+        gone = [*deleted, *(external_id for row in rows for external_id in row.document.absorbed)]
+        return tombstone(transaction, self._job, self._stream, gone) if gone else 0
+
+    def _note_versions(self, transaction: Connection, items: Sequence[Clean]) -> None:
+        """A new version of the same record: nothing is written but that, or it would be read again each time."""
+        versions = {item.external_id: item.version for item in items if item.version is not None}
+        if versions:
+            transaction.execute(
+                """update source_documents d set version = read.version
+                     from unnest(%s::text[], %s::text[]) as read (external_id, version)
+                    where d.org_id = %s and d.source_id = %s and d.document_type = %s
+                      and d.external_id = read.external_id and d.version is distinct from read.version
+                      and d.deleted_at is null""",
+                [
+                    list(versions), list(versions.values()),
+                    self._job.org_id, self._job.source_id, self._stream,
+                ],
+            )  # fmt: skip
 
     def _write(self, transaction: Connection, rows: Sequence[_Row], model: str) -> None:
         if not rows:
@@ -232,7 +266,7 @@ class Keeper:
         return (
             row.item.external_id, text(document.title), text(document.content), Jsonb(row.item.payload),
             row.content_hash, row.payload_hash, document.url, document.source_updated_at, len(row.passages),
-            list(document.client_keys), document.names_client, Jsonb(facts), row.vector,
+            list(document.client_keys), document.names_client, Jsonb(facts), row.item.version, row.vector,
             model if row.vector is not None else None,
         )  # fmt: skip
 

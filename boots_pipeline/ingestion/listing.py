@@ -26,6 +26,7 @@ class Listed:
     newest: datetime | None  # the latest change that was seen, by the provider's clock
     complete: bool
     expected: int | None
+    cut: int  # records that the server is known to have left out of its pages
 
     @property
     def watermark(self) -> datetime | None:
@@ -43,6 +44,7 @@ class Verdict:
     removed: int = 0
     vanished: int = 0  # deletions that the guard refused
     shortfall: int = 0  # items that the provider counted and did not hand out
+    cut: int = 0  # items that it is known to have left out of its answers, and will again
 
 
 def conclude(transaction: Connection, job: Job, listed: Listed) -> Verdict:
@@ -58,7 +60,7 @@ def conclude(transaction: Connection, job: Job, listed: Listed) -> Verdict:
     seen = _count_seen(transaction, job, listed.stream)
     shortfall = max(0, (listed.expected or 0) - seen)
     removed = vanished = 0
-    if listed.complete and not shortfall:
+    if listed.complete and not shortfall and not listed.cut:
         missing, again = _missing(transaction, job, listed.stream)
         suspicious = before is not None and len(missing) > _GUARD_ITEMS
         if suspicious and len(missing) > _GUARD_SHARE * (seen + len(missing) + len(again)):
@@ -70,7 +72,7 @@ def conclude(transaction: Connection, job: Job, listed: Listed) -> Verdict:
         _forget_quarantined(transaction, job, listed)
     runs = before["shortfall_runs"] + 1 if before and shortfall else int(bool(shortfall))
     _move_watermark(transaction, job, listed, shortfall, runs, vanished)
-    return Verdict(removed, vanished, shortfall)
+    return Verdict(removed, vanished, shortfall, listed.cut)
 
 
 def _count_seen(transaction: Connection, job: Job, stream: str) -> int:

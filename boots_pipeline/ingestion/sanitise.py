@@ -26,9 +26,10 @@ class Clean:
     external_id: str
     payload: dict[str, Any]
     json: bytes
+    version: str | None = None
 
 
-def clean(external_id: str, payload: Any) -> Clean:
+def clean(external_id: str, payload: Any, version: str | None = None) -> Clean:
     """Raises BadItem, in words that a person may read and that hold nothing of the item."""
     if not isinstance(payload, dict):
         raise BadItem("it is not an object")
@@ -39,7 +40,7 @@ def clean(external_id: str, payload: Any) -> Clean:
     encoded = orjson.dumps(scrubbed)
     if len(encoded) > _BYTES:
         raise BadItem(f"it is larger than {_BYTES // 1_000_000} MB")
-    return Clean(external_id, scrubbed, encoded)
+    return Clean(external_id, scrubbed, encoded, text(version) if version is not None else None)
 
 
 def text(value: str) -> str:

@@ -6,7 +6,8 @@ its checkpoint is written with it, under a fence that only the holder of the lea
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -23,19 +24,19 @@ from boots_pipeline.errors import (
     LeaseLost,
     NeedsReauth,
     RateLimited,
+    StaleCursor,
     Transient,
 )
 from boots_pipeline.ingestion.batches import Batch, gather
 from boots_pipeline.ingestion.keep import Keeper, Kept, organisation_model
 from boots_pipeline.ingestion.lease import Lease
 from boots_pipeline.ingestion.listing import Listed, Verdict, conclude
-from boots_pipeline.providers.base import Account, Page, Provider, Tools
+from boots_pipeline.providers.base import Page, Provider
 from boots_pipeline.resources.database import Connection, Database
 from boots_pipeline.resources.embedder import Embedder
-from boots_pipeline.resources.mcp_gateway import McpGateway
+from boots_pipeline.resources.mcp_gateway import McpGateway, Session
 from boots_pipeline.resources.queue import Job, SyncQueue
 
-_OVERLAP = timedelta(minutes=5)  # HubSpot's search index lags; what comes twice is unchanged and costs a hash
 _AHEAD = 2  # batches pulled before the first of them is written
 _ATTEMPTS = 5
 _QUARANTINE_RETRIES = 50
@@ -98,16 +99,17 @@ class SyncEngine:
     async def _sync(self, job: Job, provider: Provider, lease: Lease, outcome: Outcome, report: Progress) -> None:
         account_known = await asyncio.to_thread(self._prepare, job, outcome)
         async with self._gateway.session(job.org_id, job.source_id, provider) as tools:
-            account = await provider.identify(tools)
-            if account_known is not None and account.id != account_known:
+            account = await tools.profile.identify(tools)
+            if account is not None and account_known is not None and account.id != account_known:
                 raise NeedsReauth(f"The grant now opens another {provider.title} account. Connect again.")
-            for stream in provider.streams:
-                if stream in account.unavailable:
-                    report(f"{stream}: not available with this grant ({account.unavailable[stream]})")
+            unavailable = account.unavailable if account else {}
+            for stream in tools.profile.streams:
+                if stream in unavailable:
+                    report(f"{stream}: not available with this grant ({unavailable[stream]})")
                     continue
                 await self._sync_stream(_Stream(self, job, provider, tools, stream, lease, outcome, report))
         outcome.left_out = await asyncio.to_thread(self._left_out, job)
-        _conclude_outcome(outcome, provider, account)
+        _conclude_outcome(outcome, provider, unavailable)
 
     def _prepare(self, job: Job, outcome: Outcome) -> str | None:
         """Take up what earlier claims of this job have counted, and clear away what cancelled ones left; returns the
@@ -153,26 +155,43 @@ class SyncEngine:
                 [run.job.org_id, run.job.source_id, run.stream],
             ).fetchone()
             assert row is not None
-            since = row["watermark"] - _OVERLAP if run.job.kind == "delta" and row["watermark"] else None
+            # What comes twice for the overlap is unchanged, and costs a hash.
+            since = row["watermark"] - run.provider.overlap if run.job.kind == "delta" and row["watermark"] else None
             checkpoint = {
-                "cursor": None, "read": False, "verdict": None, "expected": None, "newest": None,
+                "cursor": None, "read": False, "verdict": None, "expected": None, "newest": None, "cut": 0,
                 "listed_from": row["now"].isoformat(), "since": since.isoformat() if since else None,
             }  # fmt: skip
             _save_checkpoint(transaction, run.job, run.stream, checkpoint)
         return checkpoint
 
     async def _read_stream(self, run: "_Stream", checkpoint: dict[str, Any]) -> dict[str, Any]:
-        """List the stream from its checkpoint to its end, pulling ahead while batches are written."""
-        since = _moment(checkpoint["since"])
+        """List the stream from its checkpoint to its end; from its beginning, where the provider forgot the place."""
         keeper = Keeper(self._database, self._embedder, run.provider, run.job, run.stream)
-        if since is not None and checkpoint["cursor"] is None:
+        if checkpoint["since"] is not None and checkpoint["cursor"] is None:
             await self._retry_quarantined(run, keeper, checkpoint)
+        try:
+            return await self._read_pages(run, keeper, checkpoint)
+        except StaleCursor:
+            if checkpoint["cursor"] is None:
+                raise
+            run.report(f"{run.stream}: the place where the last run stopped is no longer known; listing anew")
+            return await self._read_pages(run, keeper, {**checkpoint, "cursor": None, "cut": 0})
+
+    async def _read_pages(self, run: "_Stream", keeper: Keeper, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """Pull ahead while batches are written."""
+        since = _moment(checkpoint["since"])
+
+        async def known(versions: Mapping[str, str]) -> AbstractSet[str]:
+            return await asyncio.to_thread(keeper.kept_in_version, versions)
+
         ahead: asyncio.Queue[Batch | None] = asyncio.Queue(maxsize=_AHEAD)
 
         async def pull() -> None:
-            pages = _counted(run.provider.pages(run.tools, run.stream, since=since, cursor=checkpoint["cursor"]))
+            listing = run.tools.profile.pages(
+                run.tools, run.stream, since=since, cursor=checkpoint["cursor"], known=known
+            )
             try:
-                async for batch in gather(pages, first_is_one_page=checkpoint["cursor"] is None):
+                async for batch in gather(_counted(listing), first_is_one_page=checkpoint["cursor"] is None):
                     run.lease.check()
                     await ahead.put(batch)
             except BootsError:
@@ -184,7 +203,8 @@ class SyncEngine:
             tasks.create_task(pull())
             while (batch := await ahead.get()) is not None:
                 run.lease.check()
-                checkpoint = {**checkpoint, "cursor": batch.cursor, "read": batch.cursor is None}
+                cut = checkpoint["cut"] + batch.cut
+                checkpoint = {**checkpoint, "cursor": batch.cursor, "read": batch.cursor is None, "cut": cut}
                 if batch.expected is not None:
                     checkpoint["expected"] = batch.expected
                 if batch.newest is not None:
@@ -201,7 +221,7 @@ class SyncEngine:
         batch, gone = Batch(), []
         for external_id in await asyncio.to_thread(self._quarantined, run):
             try:
-                item = await run.provider.read(run.tools, run.stream, external_id)
+                item = await run.tools.profile.read(run.tools, run.stream, external_id)
             except (BadItem, BadPage, Forbidden) as reason:
                 batch.reject(external_id, str(reason))
             else:
@@ -234,7 +254,8 @@ class SyncEngine:
     def _conclude_stream(self, run: "_Stream", checkpoint: dict[str, Any]) -> dict[str, Any]:
         listed_from, newest = _moment(checkpoint["listed_from"]), _moment(checkpoint["newest"])
         assert listed_from is not None
-        listed = Listed(run.stream, listed_from, newest, checkpoint["since"] is None, checkpoint["expected"])
+        complete = checkpoint["since"] is None
+        listed = Listed(run.stream, listed_from, newest, complete, checkpoint["expected"], checkpoint["cut"])
         with self._database.organisation(run.job.org_id) as transaction:
             verdict = conclude(transaction, run.job, listed)
             checkpoint = {**checkpoint, "verdict": asdict(verdict)}
@@ -279,7 +300,7 @@ class _Stream:
     engine: SyncEngine
     job: Job
     provider: Provider
-    tools: Tools
+    tools: Session
     stream: str
     lease: Lease
     outcome: Outcome
@@ -319,12 +340,14 @@ def _save_checkpoint(
         raise _lease_lost()
 
 
-def _conclude_outcome(outcome: Outcome, provider: Provider, account: Account) -> None:
+def _conclude_outcome(outcome: Outcome, provider: Provider, unavailable: Mapping[str, str]) -> None:
     """Completed, or partial with everything that is missing in one sentence each."""
-    missing = [f"{stream} are not available with this grant ({why})" for stream, why in account.unavailable.items()]
+    missing = [f"{stream} are not available with this grant ({why})" for stream, why in unavailable.items()]
     for stream, verdict in outcome.verdicts.items():
         if verdict.shortfall:
             missing.append(f"{provider.title} counted {verdict.shortfall} more {stream} than it handed out")
+        if verdict.cut:
+            missing.append(f"{provider.title} left {verdict.cut} {stream} out of its answers")
         if verdict.vanished:
             missing.append(
                 f"{verdict.vanished} {stream} vanished at once; they are kept until the next full listing confirms it"

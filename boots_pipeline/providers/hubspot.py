@@ -1,4 +1,4 @@
-"""HubSpot, through its official remote MCP server.
+"""HubSpot, through its official remote MCP server, or the npm server `@hubspot/mcp-server` behind a bridge.
 
 Facts of 2026-11 (docs/providers.md names the sources): scopes cannot be requested, PKCE is required, the client
 authenticates in the body, refresh tokens are treated as rotating; search is the only listing, at most 200 a page and
@@ -14,10 +14,26 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from boots_pipeline.errors import BadItem, BadPage
-from boots_pipeline.providers.base import Account, Document, Fact, Item, OAuthFacts, Page, Provider, Rejected, Tools
+from boots_pipeline.providers.answers import Trouble, stated_status
+from boots_pipeline.providers.base import (
+    Account,
+    Budget,
+    Document,
+    Fact,
+    Item,
+    Known,
+    OAuthFacts,
+    Page,
+    Profile,
+    Provider,
+    Rejected,
+    Tools,
+)
 
 _PAGE = 200
 _ID = re.compile(r"^[0-9]{1,18}$")
+_SEARCHES = Budget("search", 5, 1)  # of an account, whichever app asks
+_CALLS = Budget("calls", 100, 10)  # of the smallest plan
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MODIFIED = {"companies": "hs_lastmodifieddate", "contacts": "lastmodifieddate", "deals": "hs_lastmodifieddate"}
 _PROPERTIES = {
@@ -33,28 +49,14 @@ _PROPERTIES = {
 }
 
 
-class HubSpot(Provider):
-    """Companies are the clients; contacts and deals point at them by a property: the server lists no associations."""
+class RemoteServer(Profile):
+    """`https://mcp.hubspot.com`."""
 
-    name = "hubspot"
-    title = "HubSpot"
-    env_prefix = "HUBSPOT_"
-    mcp_url_default = "https://mcp.hubspot.com"
-    oauth_facts = OAuthFacts(
-        issuer="https://mcp.hubspot.com",
-        authorization_url="https://mcp.hubspot.com/oauth/authorize/user",
-        token_url="https://mcp.hubspot.com/oauth/v3/token",  # noqa: S106 an address
-        revocation_url="https://mcp.hubspot.com/oauth/v3/token/revoke",
-        client_auth="client_secret_post",
-    )
+    name = "HubSpot's remote server"
     streams = ("companies", "contacts", "deals")
-    read_only_tools = frozenset({"search_crm_objects", "get_crm_objects", "get_user_details"})
+    tools = frozenset({"search_crm_objects", "get_crm_objects", "get_user_details"})
 
-    def account_of(self, token_response: Mapping[str, Any], callback: Mapping[str, str]) -> Account | None:
-        hub_id = token_response.get("hub_id")
-        return Account(str(hub_id)) if hub_id else None
-
-    async def identify(self, tools: Tools) -> Account:
+    async def identify(self, tools: Tools) -> Account | None:
         details = await tools.call("get_user_details", {})
         hub_id = _first(details, "hubId", "hub_id", "portalId")
         if hub_id is None:
@@ -69,7 +71,7 @@ class HubSpot(Provider):
         return Account(str(hub_id), unavailable=closed)
 
     async def pages(
-        self, tools: Tools, stream: str, *, since: datetime | None, cursor: Any | None
+        self, tools: Tools, stream: str, *, since: datetime | None, cursor: Any | None, known: Known
     ) -> AsyncIterator[Page]:
         position = cursor
         while True:
@@ -100,6 +102,38 @@ class HubSpot(Provider):
                 return _item(record, stream)
         return None
 
+
+class HubSpot(Provider):
+    """Companies are the clients; contacts and deals point at them by a property: the server lists no associations."""
+
+    name = "hubspot"
+    title = "HubSpot"
+    brings = "Companies, contacts and deals."
+    env_prefix = "HUBSPOT_"
+    mcp_url_default = "https://mcp.hubspot.com"
+    oauth_facts = OAuthFacts(
+        issuer="https://mcp.hubspot.com",
+        authorization_url="https://mcp.hubspot.com/oauth/authorize/user",
+        token_url="https://mcp.hubspot.com/oauth/v3/token",  # noqa: S106 an address
+        revocation_url="https://mcp.hubspot.com/oauth/v3/token/revoke",
+        client_auth="client_secret_post",
+    )
+    profiles = (RemoteServer(),)
+
+    def budget(self, tool: str) -> Budget | None:
+        return _SEARCHES if tool in ("search_crm_objects", "hubspot-search-objects") else _CALLS
+
+    def trouble(self, status: int, text: str) -> Trouble:
+        if limit := _LIMIT.search(text):
+            return Trouble(429, _WAITS.get(limit[1] or ""))
+        if category := _CATEGORY.search(text):
+            return Trouble(status or _CATEGORIES[category[1]])
+        return Trouble(status or stated_status(text))
+
+    def account_of(self, token_response: Mapping[str, Any], callback: Mapping[str, str]) -> Account | None:
+        hub_id = token_response.get("hub_id")
+        return Account(str(hub_id)) if hub_id else None
+
     def document(self, stream: str, payload: Mapping[str, Any]) -> Document:
         record = _Record(str(payload["id"]), payload.get("url"), payload["properties"], _MODIFIED[stream])
         return replace(_MAKERS[stream](record), absorbed=tuple(record.several("hs_merged_object_ids")))
@@ -108,6 +142,18 @@ class HubSpot(Provider):
         properties = {k: v for k, v in payload["properties"].items() if k != _MODIFIED[stream]}
         return {**{k: v for k, v in payload.items() if k not in ("updatedAt", "url")}, "properties": properties}
 
+
+# HubSpot's words in an error for what others say by a status.
+_CATEGORIES = {
+    "INVALID_AUTHENTICATION": 401,
+    "EXPIRED_AUTHENTICATION": 401,
+    "MISSING_SCOPES": 403,
+    "RATE_LIMITS": 429,
+}
+_CATEGORY = re.compile(rf'\\?"category\\?"\s*:\s*\\?"({"|".join(_CATEGORIES)})\b')
+_LIMIT = re.compile(r'\\?"(?:policyName\\?"\s*:\s*\\?"(\w+)|errorType\\?"\s*:\s*\\?"RATE_LIMIT)')
+# Retry-After is not told: a day's limit is not asked again within the hour, the others pass by themselves.
+_WAITS = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0, "DAILY": 3600.0}
 
 # Why a kind of record is closed, in our words: the provider's own are shown nowhere.
 _UNAVAILABLE = {

@@ -38,5 +38,5 @@ class LiveDocuments:
     ) -> Document | None:
         adapter = PROVIDERS[provider]
         async with self._gateway.session(org_id, source_id, adapter) as tools:
-            item = await adapter.read(tools, stream, external_id)
+            item = await tools.profile.read(tools, stream, external_id)
         return adapter.document(stream, item.payload) if item else None

@@ -19,6 +19,7 @@ from boots_pipeline.resources.vault import EnvelopeVault, KeyRing
 
 def main() -> None:
     hubspot._PAGE = batches._ITEMS = 10
+    hubspot._SEARCHES = hubspot.Budget("search", 500, 1)
     database = Database(os.environ["WORKER_DATABASE_URL"], application="killed")
     queue = SyncQueue(database)
     vault = EnvelopeVault(KeyRing.parse(os.environ["VAULT_KEYS"]))

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from boots_pipeline.errors import BadItem, BadPage
 from boots_pipeline.ingestion.sanitise import clean
 from boots_pipeline.providers import hubspot
-from boots_pipeline.providers.base import Account, Page
-from boots_pipeline.providers.hubspot import HUBSPOT, _milliseconds, _time
+from boots_pipeline.providers.base import Account, Page, nothing_known
+from boots_pipeline.providers.hubspot import HUBSPOT, RemoteServer, _milliseconds, _time
+
+REMOTE = RemoteServer()
 
 COMPANY = {
     "id": "512",
@@ -169,7 +171,9 @@ class Portal:
 
 def listed(portal: Any, since: datetime | None = None, cursor: Any = None) -> list[Page]:
     async def read() -> list[Page]:
-        return [page async for page in HUBSPOT.pages(portal, "companies", since=since, cursor=cursor)]
+        return [
+            page async for page in REMOTE.pages(portal, "companies", since=since, cursor=cursor, known=nothing_known)
+        ]
 
     return asyncio.run(read())
 
@@ -220,7 +224,7 @@ def test_what_goes_away_meanwhile_hides_nobody(since: datetime | None) -> None:
     met: set[int] = set()
 
     async def read() -> None:
-        async for page in HUBSPOT.pages(portal, "companies", since=since, cursor=None):
+        async for page in REMOTE.pages(portal, "companies", since=since, cursor=None, known=nothing_known):
             met.update(int(item.external_id) for item in page.items)
             portal.dates.pop(min(portal.dates))
 
@@ -277,7 +281,7 @@ class Answers(Portal):
 
 def test_the_account_and_what_it_opens() -> None:
     details = {"user": {"hubId": 7}, "objectTypeAvailability": {"COMPANIES": "AVAILABLE", "DEAL": "REQUIRES_OPTIN"}}
-    assert asyncio.run(HUBSPOT.identify(Answers(details))) == Account(
+    assert asyncio.run(REMOTE.identify(Answers(details))) == Account(
         "7", unavailable={"deals": "an admin of the HubSpot account must opt in first"}
     )
     assert HUBSPOT.account_of({"hub_id": 7}, {}) == Account("7")
@@ -287,29 +291,29 @@ def test_the_account_and_what_it_opens() -> None:
 @pytest.mark.parametrize("answer", [None, [], "text", {}, {"hubId": None}])
 def test_an_account_that_is_not_told_is_not_guessed(answer: Any) -> None:
     with pytest.raises(BadPage):
-        asyncio.run(HUBSPOT.identify(Answers(answer)))
+        asyncio.run(REMOTE.identify(Answers(answer)))
 
 
 @pytest.mark.parametrize("told", ["Call 555 MARKER", "available", 7, None, ["REQUIRES_OPTIN"], {"a": 1}])
 def test_why_something_is_closed_is_never_told_in_the_providers_words(told: Any) -> None:
-    account = asyncio.run(HUBSPOT.identify(Answers({"hubId": 7, "objectTypeAvailability": {"deals": told}})))
+    account = asyncio.run(REMOTE.identify(Answers({"hubId": 7, "objectTypeAvailability": {"deals": told}})))
     assert account.unavailable == {"deals": "not available"}
 
 
 def test_availability_in_another_shape_closes_nothing() -> None:
-    assert asyncio.run(HUBSPOT.identify(Answers({"hubId": 7, "availability": ["x"]}))) == Account("7")
+    assert asyncio.run(REMOTE.identify(Answers({"hubId": 7, "availability": ["x"]}))) == Account("7")
 
 
 @pytest.mark.parametrize(
     "answer", [None, [], "text", {"results": None}, [{"id": "6"}], [{"id": "512", "archived": True}]]
 )
 def test_a_record_that_is_gone_is_none(answer: Any) -> None:
-    assert asyncio.run(HUBSPOT.read(Answers(answer), "companies", "512")) is None
+    assert asyncio.run(REMOTE.read(Answers(answer), "companies", "512")) is None
 
 
 def test_a_record_is_read_with_either_kind_of_id() -> None:
     for answer in ([COMPANY], {"results": [COMPANY]}, [{**COMPANY, "id": 512}]):
-        item = asyncio.run(HUBSPOT.read(Answers(answer), "companies", "512"))
+        item = asyncio.run(REMOTE.read(Answers(answer), "companies", "512"))
         assert item is not None
         assert item.external_id == "512"
 
@@ -317,12 +321,12 @@ def test_a_record_is_read_with_either_kind_of_id() -> None:
 @pytest.mark.parametrize("external_id", ["", "without an id: 3 after None", "9" * 5000, "-1"])
 def test_what_has_no_id_cannot_be_asked_for(external_id: str) -> None:
     with pytest.raises(BadItem):
-        asyncio.run(HUBSPOT.read(Answers([]), "companies", external_id))
+        asyncio.run(REMOTE.read(Answers([]), "companies", external_id))
 
 
 def test_a_record_gone_bad_is_refused_in_words() -> None:
     with pytest.raises(BadItem, match="properties"):
-        asyncio.run(HUBSPOT.read(Answers([{"id": "512", "properties": "no"}]), "companies", "512"))
+        asyncio.run(REMOTE.read(Answers([{"id": "512", "properties": "no"}]), "companies", "512"))
 
 
 @pytest.mark.parametrize(

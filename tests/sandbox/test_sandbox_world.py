@@ -26,7 +26,7 @@ def texts(outside: Any, slug: str) -> dict[str, list[dict[str, Any]]]:
 def test_the_same_seed_is_the_same_world() -> None:
     def told(seed: int) -> list[str]:
         world = World(seed, SIZES["small"])
-        advance(world, 3)
+        advance(world, [], 3)
         return [
             repr(record)
             for organization in world.organizations
