@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from boots_pipeline.errors import BootsError, ConfigError
+from boots_pipeline.errors import BadPage, BootsError, ConfigError
+from boots_pipeline.providers.base import at_once
 from boots_pipeline.providers.hubspot import HUBSPOT, HubSpot, RemoteServer
 from boots_pipeline.resources import mcp_gateway, mcp_line
 from boots_pipeline.resources.database import Database
@@ -357,6 +358,29 @@ def test_one_session_serves_many_tasks_and_outlives_a_failure(connected: Connect
     connected.outside.fault(kind="cut", after=1, **SEARCH)
     answers = in_a_session(connected, gateway, use)
     assert [answer["total"] for answer in answers] == [40, 40, 40]
+
+
+def test_calls_go_at_once_over_a_few_connections(connected: Connected, gateway: McpGateway) -> None:
+    async def use(tools: Any) -> list[Any]:
+        return await at_once(tools.call("get_user_details", {}) for _ in range(8))
+
+    connected.outside.fault(kind="slow", seconds=0.5, times=None, tool="get_user_details")
+    connected.outside.control("DELETE", "calls")
+    began = time.monotonic()
+    in_a_session(connected, gateway, use)
+    assert 0.9 < time.monotonic() - began < 2.5  # four at a time; one by one it would be four seconds
+    assert len(connected.calls("initialize")) + len(connected.calls("server/discover")) <= 8
+    assert len(connected.calls("get_user_details")) == 8
+
+
+def test_the_first_error_of_calls_made_at_once_is_raised_alone(connected: Connected, gateway: McpGateway) -> None:
+    async def use(tools: Any) -> list[Any]:
+        return await at_once(tools.call("get_crm_objects", {"objectType": "deals", "objectIds": []}) for _ in range(3))
+
+    with pytest.raises(BadPage):
+        in_a_session(connected, gateway, use)
+    answer = in_a_session(connected, gateway, lambda tools: tools.call("get_user_details", {}))
+    assert answer["hubId"]
 
 
 def test_a_record_is_read_as_it_is_now(connected: Connected, gateway: McpGateway, database: Database) -> None:

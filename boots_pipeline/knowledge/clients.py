@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from uuid import UUID, uuid5
 
-from boots_pipeline.knowledge.alike import alike_names, same_names
-from boots_pipeline.knowledge.keys import domain, email, is_strong
+from boots_pipeline.knowledge.alike import alike_names, plain_name, same_names
+from boots_pipeline.knowledge.keys import domain, email, is_strong, name
 from boots_pipeline.knowledge.sources import Source
 
 
@@ -216,7 +216,8 @@ def _point(
     keys: Mapping[str, UUID],
     known: Mapping[str, UUID],
 ) -> dict[UUID, UUID]:
-    """Which client each document is about: by its strong keys, else by the one client whose address or domain it is."""
+    """Which client each document is about: by its strong keys, else by the one client whose address, domain or name it
+    is; the hints in the document's own order."""
     found: dict[UUID, UUID] = {}
     for source in sources:
         for key in source.keys:
@@ -227,7 +228,7 @@ def _point(
     holders: dict[str, set[UUID]] = defaultdict(set)
     for client_id, own in records.items():
         for record in own:
-            for each in record.domains:
+            for each in (*record.domains, plain_name(record.title)):
                 holders[each].add(client_id)
     for source in sources:
         if source.id in found:  # the addresses of a client's contacts lead to it too
@@ -236,7 +237,7 @@ def _point(
                     holders[address].add(found[source.id])
     for source in sources:
         if source.id not in found:
-            hints = (hint for key in source.keys for hint in (email(key), domain(key)) if hint)
+            hints = (hint for key in source.keys for hint in (email(key), domain(key), name(key)) if hint)
             only = (next(iter(holders[hint])) for hint in hints if len(holders.get(hint, ())) == 1)
             if (client_id := next(only, None)) is not None:
                 found[source.id] = client_id

@@ -1,8 +1,10 @@
 """Client keys, and what each can prove.
 
-`hubspot.company:512` is a strong key: a provider's own identifier of a client. `domain:` and `email:` are hints: two
-clients may share a domain, and a free-mail domain says nothing at all.
+`hubspot.company:512` is a strong key: a provider's own identifier of a client. `domain:`, `email:` and `name:` are
+hints: two clients may share a domain or a name, and a free-mail domain says nothing at all.
 """
+
+from boots_pipeline.knowledge.alike import plain_name
 
 # Mail for anybody: an address there says who wrote, never which firm.
 FREE_MAIL = frozenset({
@@ -15,7 +17,8 @@ FREE_MAIL = frozenset({
     "yahoo.co.jp", "yahoo.co.uk", "yahoo.com", "yahoo.de", "yahoo.fr", "yandex.ru", "ymail.com", "zoho.com"
 })  # fmt: skip
 
-_HINTS = ("domain", "email")
+_SHORTEST_NAME = 4
+_HINTS = ("domain", "email", "name")
 
 
 def kind(key: str) -> str:
@@ -55,3 +58,9 @@ def email(key: str) -> str | None:
     """The address that a hint is."""
     told = value(key).strip().lower()
     return told if kind(key) == "email" and "@" in told else None
+
+
+def name(key: str) -> str | None:
+    """The client's name that a hint is, plain; one word of a few letters may be anything, and is none."""
+    told = plain_name(value(key)) if kind(key) == "name" else ""
+    return told if len(told) >= _SHORTEST_NAME else None

@@ -123,6 +123,11 @@ class Tools(Protocol):
     """A provider's MCP server as a profile sees it: read-only tools, live schemas, parsed answers. Calls may be made at
     once; how many of them run at once is not the profile's business."""
 
+    @property
+    def account(self) -> Account | None:
+        """Whose data the connection was made for; None where that is not known."""
+        ...
+
     def has(self, tool: str) -> bool:
         """Whether the server has a tool that the profile may, but need not, call."""
         ...

@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 
 from boots_pipeline.errors import BadPage, ConfigError, RateLimited, Transient
 from boots_pipeline.providers.answers import Answer
-from boots_pipeline.providers.base import Profile, Provider
+from boots_pipeline.providers.base import Account, Profile, Provider
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.mcp_line import Line, Schemas, error_of
 from boots_pipeline.resources.rate_budget import Meter
@@ -40,22 +40,24 @@ class McpGateway:
     async def session(self, org_id: UUID, source_id: UUID, provider: Provider) -> "AsyncIterator[Session]":
         """The tools of one connection. Raises the classes of `boots_pipeline.errors`."""
         account = await asyncio.to_thread(self._account, org_id, source_id)
+        account_id = account.id if account else None
         token = partial(self._tokens.access_token, org_id, source_id, provider)
-        meter = Meter(self._database, provider, account or str(source_id), _LONGEST_WAIT)
-        session = Session(provider, lambda: Line(provider, token, provider.headers(account)), meter)
+        meter = Meter(self._database, provider, account_id or str(source_id), _LONGEST_WAIT)
+        session = Session(provider, account, lambda: Line(provider, token, provider.headers(account_id)), meter)
         try:
             await session.open()
             yield session
         finally:
             await session.close()
 
-    def _account(self, org_id: UUID, source_id: UUID) -> str | None:
+    def _account(self, org_id: UUID, source_id: UUID) -> Account | None:
         with self._database.organisation(org_id) as transaction:
             row = transaction.execute(
-                "select external_account_id as id from connected_sources where org_id = %s and id = %s",
+                """select external_account_id as id, external_account_name as name from connected_sources
+                    where org_id = %s and id = %s and external_account_id is not null""",
                 [org_id, source_id],
             ).fetchone()
-        return row["id"] if row else None
+        return Account(row["id"], row["name"]) if row else None
 
 
 class Session:
@@ -63,7 +65,8 @@ class Session:
 
     profile: Profile
 
-    def __init__(self, provider: Provider, new_line: Callable[[], Line], meter: Meter) -> None:
+    def __init__(self, provider: Provider, account: Account | None, new_line: Callable[[], Line], meter: Meter) -> None:
+        self.account = account
         self._provider = provider
         self._new_line = new_line
         self._meter = meter

@@ -48,6 +48,29 @@ def test_the_id_is_made_of_the_first_strong_key_and_remembered() -> None:
     assert identity.new_keys == {"hubspot.company:512": client_id}
 
 
+def file_about(*names: str) -> Source:
+    keys = tuple(f"name:{name}" for name in names)
+    return source(Document(title="Quote", content="…", client_keys=keys), "f1", "google_drive")
+
+
+def test_a_name_leads_to_the_only_client_who_has_it() -> None:
+    bay, cove = firm(1, "Bay Hotel Ltd"), firm(2, "Cove Hotel")
+    identity = identify(ORG, [bay, cove, file_about("Quotes 2026", "The Bay Hotel")], {})
+    (client_id,) = (each for each, records in identity.records.items() if records[0].external_id == "h1")
+    assert identity.documents[file_about().id] == client_id
+
+
+def test_a_name_of_two_clients_or_of_none_leads_nowhere() -> None:
+    twins = [firm(1, "Bay Hotel"), firm(2, "Bay Hotel")]
+    assert file_about().id not in identify(ORG, [*twins, file_about("Bay Hotel")], {}).documents
+    assert file_about().id not in identify(ORG, [firm(1, "Abc"), file_about("Abc", "", "Bay")], {}).documents
+
+
+def test_a_name_is_no_key_of_a_record() -> None:
+    named = firm(1, "Bay Hotel", "name:Cove Hotel")
+    assert identify(ORG, [named], {}).new_keys.keys() == {"hubspot.company:1"}
+
+
 def test_two_records_of_one_provider_are_two_clients_whatever_they_share() -> None:
     twins = [firm(1, "Bay Hotel", "domain:bay.example"), firm(2, "Bay Hotel", "domain:bay.example")]
     assert clients_of(identify(ORG, twins, {})) == [{"h1"}, {"h2"}]

@@ -1,0 +1,68 @@
+"""What the twins of Google's services have in common: the authorisation server's quirks, errors, whose account it is.
+
+Like the real ones they list their tools to anybody, answer with structured content, give a refresh token only to who
+asks for offline access, and never rotate it.
+"""
+
+import zlib
+from typing import Any
+
+from joserfc import jwt
+from joserfc.jwk import OctKey
+
+from sandbox.oauth import CLIENT_ID, CLIENT_SECRET
+from sandbox.provider import OAuthFacts
+from sandbox.world import Organization
+
+ERRORS = {
+    401: ("UNAUTHENTICATED", "authError", "Request had invalid authentication credentials."),
+    403: ("PERMISSION_DENIED", "insufficientPermissions", "The caller does not have permission."),
+    404: ("NOT_FOUND", "notFound", "Requested entity was not found."),
+    429: ("RESOURCE_EXHAUSTED", "rateLimitExceeded", "Quota exceeded."),
+}
+
+
+def oauth_facts(scope: str) -> OAuthFacts:
+    """Google's authorisation server, for one service."""
+    return OAuthFacts(
+        authorize_path="/o/oauth2/v2/auth",
+        token_path="/token",  # noqa: S106 - a path
+        revoke_path="/revoke",
+        expires_in=3599,
+        client_auth=("post", "basic"),
+        requires_pkce=False,
+        rotates=False,
+        sends_issuer=False,
+        scopes=("openid", "https://www.googleapis.com/auth/userinfo.email", scope),
+        for_refresh_token={"access_type": "offline", "prompt": "consent"},
+    )
+
+
+def error_body(status: int) -> dict[str, Any]:
+    """Google's errors, as its REST APIs write them."""
+    state, reason, message = ERRORS.get(status, ("INTERNAL", "backendError", "Internal error encountered."))
+    return {
+        "error": {
+            "code": status,
+            "message": message,
+            "status": state,
+            "errors": [{"domain": "global", "reason": reason, "message": message}],
+        }
+    }
+
+
+def token_extras(organization: Organization) -> dict[str, Any]:
+    """The ID token of the account's owner: the admin, as on the consent page."""
+    claims = {
+        "iss": "https://accounts.google.com",
+        "aud": CLIENT_ID,
+        "sub": account_id(organization),
+        "email": organization.admin.email,
+        "email_verified": True,
+    }
+    return {"id_token": jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(CLIENT_SECRET * 2))}
+
+
+def account_id(organization: Organization) -> str:
+    """Google's own number of the account."""
+    return f"1{zlib.crc32(organization.slug.encode()):020d}"
