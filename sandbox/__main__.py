@@ -16,6 +16,7 @@ MANUAL = f"""A stand-in for the outside world, on loopback. Every person and com
 PROVIDERS
   hubspot   HubSpot's official remote MCP server and its OAuth server
     POST /hubspot/mcp                                     MCP, streamable HTTP (the real one is at the root)
+    POST /hubspot/npm/mcp                                 the npm server's tools on the same records
     GET  /hubspot/.well-known/oauth-protected-resource
     GET  /hubspot/.well-known/oauth-authorization-server
     GET  /hubspot/oauth/authorize/user                    the consent page; POST decides: account, decision

@@ -140,6 +140,7 @@ class _Day:
             self._replace_in_deals(record.id, heir.id if heir else None)
         del getattr(self.organization, kind)[record.id]
         if heir is None:
+            self.organization.archived[kind][record.id] = (record, self.start + timedelta(days=1))
             self.report[kind]["archived"].append(record.id)
         else:
             heir.updated = self._moment()

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.fiction import World
+from sandbox.hubspot_npm import HubSpotNpm
 from sandbox.hubspot_records import DEFINITIONS, OBJECT_TYPES, Portal, hub_id, iso, object_type, owner_id
 from sandbox.hubspot_search import search
 from sandbox.pages import page
@@ -80,7 +81,7 @@ class HubSpot:
 
     @property
     def servers(self) -> Mapping[str, McpServer]:
-        return {"/mcp": self}
+        return {"/mcp": self, "/npm/mcp": HubSpotNpm(self.portal)}
 
     def populate(self, world: World) -> None:
         """The world's companies, contacts and deals are HubSpot's; it holds nothing else."""

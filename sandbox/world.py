@@ -96,6 +96,9 @@ class Organization:
     companies: dict[int, Company] = field(default_factory=dict)
     contacts: dict[int, Contact] = field(default_factory=dict)
     deals: dict[int, Deal] = field(default_factory=dict)
+    archived: dict[str, dict[int, tuple[Record, datetime]]] = field(
+        default_factory=lambda: {kind: {} for kind in FIRST_IDS}
+    )  # what was put away, and when: gone, but for who asks for it
     _next_ids: dict[str, int] = field(default_factory=lambda: dict(FIRST_IDS))
 
     def new_id(self, kind: str, rng: Random) -> int:

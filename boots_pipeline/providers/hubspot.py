@@ -10,16 +10,14 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from boots_pipeline.errors import BadItem, BadPage
-from boots_pipeline.providers.answers import Trouble, stated_status
+from boots_pipeline.providers.answers import Answer, Trouble, json_of, stated_status
 from boots_pipeline.providers.base import (
     Account,
     Budget,
     Document,
-    Fact,
     Item,
     Known,
     OAuthFacts,
@@ -29,15 +27,17 @@ from boots_pipeline.providers.base import (
     Rejected,
     Tools,
 )
+from boots_pipeline.providers.hubspot_records import MAKERS, MODIFIED, Record, moment
 
 _PAGE = 200
+_NPM_PAGE = 100  # what the API behind it gives, whatever its schema says
+_HUB_ID = re.compile(r'"hub_?[iI]d"\s*:\s*"?(\d+)')
 _ID = re.compile(r"^[0-9]{1,18}$")
 _SEARCHES = Budget("search", 5, 1)  # of an account, whichever app asks
 _CALLS = Budget("calls", 100, 10)  # of the smallest plan
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MODIFIED = {"companies": "hs_lastmodifieddate", "contacts": "lastmodifieddate", "deals": "hs_lastmodifieddate"}
 _PROPERTIES = {
-    stream: (*names.split(), "hs_merged_object_ids", "hs_object_id", "createdate", _MODIFIED[stream])
+    stream: (*names.split(), "hs_merged_object_ids", "hs_object_id", "createdate", MODIFIED[stream])
     for stream, names in {
         "companies": "name domain hs_additional_domains industry city country numberofemployees annualrevenue "
         "lifecyclestage description website hs_parent_company_id",
@@ -73,34 +73,54 @@ class RemoteServer(Profile):
     async def pages(
         self, tools: Tools, stream: str, *, since: datetime | None, cursor: Any | None, known: Known
     ) -> AsyncIterator[Page]:
-        position = cursor
-        while True:
-            answer = await tools.call("search_crm_objects", _query(stream, since, position))
-            results = answer.get("results") if isinstance(answer, dict) else None
-            if not isinstance(results, list):
-                raise BadPage(f"HubSpot answered a search of {stream} with no list of results.")
-            items, rejected = _sort_out(results, stream, position, answer.get("urlTemplate"))
-            total = answer.get("total") if position is None else None
-            # The server may hand out less than we ask for; then it says that there is more.
-            more = len(results) >= _PAGE or (bool(results) and answer.get("offset") is not None)
-            following = _after(stream, since, position, results, more)
-            yield Page(items, rejected, following, total if isinstance(total, int) else None)
-            if following is None:
-                return
-            position = following
+        async for page in _search(tools, "search_crm_objects", _PAGE, stream, since, cursor):
+            yield page
 
     async def read(self, tools: Tools, stream: str, external_id: str) -> Item | None:
-        if not _ID.match(external_id):
-            raise BadItem("it has no id to ask for")
-        answer = await tools.call(
-            "get_crm_objects",
-            {"objectType": stream, "objectIds": [int(external_id)], "properties": _PROPERTIES[stream]},
-        )
-        found = answer.get("results") if isinstance(answer, dict) else answer
-        for record in found if isinstance(found, list) else ():
-            if isinstance(record, dict) and str(record.get("id")) == external_id and not record.get("archived"):
-                return _item(record, stream)
-        return None
+        ids = [int(_asked_for(external_id))]
+        asked = {"objectType": stream, "objectIds": ids, "properties": _PROPERTIES[stream]}
+        return _found(await tools.call("get_crm_objects", asked), stream, external_id)
+
+
+class NpmServer(Profile):
+    """`@hubspot/mcp-server` 0.4.0, which speaks for one private app: its listing has no window to end at, its searches
+    tell no total, and it shows what was archived."""
+
+    name = "HubSpot's npm server"
+    streams = ("companies", "contacts", "deals")
+    tools = frozenset(
+        {"hubspot-list-objects", "hubspot-search-objects", "hubspot-batch-read-objects", "hubspot-get-user-details"}
+    )
+
+    def read_answer(self, answer: Answer) -> Any:
+        # The user's details are prose around JSON, in several blocks.
+        return json_of(answer) if len(answer.texts) == 1 else answer.text
+
+    async def identify(self, tools: Tools) -> Account | None:
+        told = _HUB_ID.search(str(await tools.call("hubspot-get-user-details", {})))
+        if told is None:
+            raise BadPage("HubSpot did not say which account this is.")
+        return Account(told[1])
+
+    async def pages(
+        self, tools: Tools, stream: str, *, since: datetime | None, cursor: Any | None, known: Known
+    ) -> AsyncIterator[Page]:
+        """Everything by listing; or what changed by searching, then what of it was archived by listing again."""
+        if since is None:
+            async for records, following in _list(tools, stream, cursor, archived=False):
+                yield Page(*_sort_out(records, stream, cursor, None), following)
+            return
+        if not (isinstance(cursor, dict) and "archived" in cursor):
+            async for page in _search(tools, "hubspot-search-objects", _NPM_PAGE, stream, since, cursor):
+                yield replace(page, cursor=page.cursor or {"archived": None})
+            cursor = {"archived": None}
+        async for records, following in _list(tools, stream, cursor["archived"], archived=True):
+            gone = [str(record["id"]) for record in records if _named(record) and _archived_since(record, since)]
+            yield Page([], [], {"archived": following} if following else None, deleted=gone)
+
+    async def read(self, tools: Tools, stream: str, external_id: str) -> Item | None:
+        asked = {"objectType": stream, "inputs": [{"id": _asked_for(external_id)}], "properties": _PROPERTIES[stream]}
+        return _found(await tools.call("hubspot-batch-read-objects", asked), stream, external_id)
 
 
 class HubSpot(Provider):
@@ -118,7 +138,7 @@ class HubSpot(Provider):
         revocation_url="https://mcp.hubspot.com/oauth/v3/token/revoke",
         client_auth="client_secret_post",
     )
-    profiles = (RemoteServer(),)
+    profiles = (RemoteServer(), NpmServer())
 
     def budget(self, tool: str) -> Budget | None:
         return _SEARCHES if tool in ("search_crm_objects", "hubspot-search-objects") else _CALLS
@@ -128,18 +148,19 @@ class HubSpot(Provider):
             return Trouble(429, _WAITS.get(limit[1] or ""))
         if category := _CATEGORY.search(text):
             return Trouble(status or _CATEGORIES[category[1]])
-        return Trouble(status or stated_status(text))
+        stated = _API_ERROR.search(text)
+        return Trouble(status or (int(stated[1]) if stated else stated_status(text)))
 
     def account_of(self, token_response: Mapping[str, Any], callback: Mapping[str, str]) -> Account | None:
         hub_id = token_response.get("hub_id")
         return Account(str(hub_id)) if hub_id else None
 
     def document(self, stream: str, payload: Mapping[str, Any]) -> Document:
-        record = _Record(str(payload["id"]), payload.get("url"), payload["properties"], _MODIFIED[stream])
-        return replace(_MAKERS[stream](record), absorbed=tuple(record.several("hs_merged_object_ids")))
+        record = Record(str(payload["id"]), payload.get("url"), payload["properties"], MODIFIED[stream])
+        return replace(MAKERS[stream](record), absorbed=tuple(record.several("hs_merged_object_ids")))
 
     def stable(self, stream: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-        properties = {k: v for k, v in payload["properties"].items() if k != _MODIFIED[stream]}
+        properties = {k: v for k, v in payload["properties"].items() if k != MODIFIED[stream]}
         return {**{k: v for k, v in payload.items() if k not in ("updatedAt", "url")}, "properties": properties}
 
 
@@ -152,6 +173,7 @@ _CATEGORIES = {
 }
 _CATEGORY = re.compile(rf'\\?"category\\?"\s*:\s*\\?"({"|".join(_CATEGORIES)})\b')
 _LIMIT = re.compile(r'\\?"(?:policyName\\?"\s*:\s*\\?"(\w+)|errorType\\?"\s*:\s*\\?"RATE_LIMIT)')
+_API_ERROR = re.compile(r"^Error [^:]{1,80}: HubSpot API Error: ([1-5]\d\d)\b")  # the npm server's
 # Retry-After is not told: a day's limit is not asked again within the hour, the others pass by themselves.
 _WAITS = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0, "DAILY": 3600.0}
 
@@ -166,13 +188,74 @@ _UNAVAILABLE = {
 _SINGULAR = {"companies": "COMPANY", "contacts": "CONTACT", "deals": "DEAL"}
 
 
-def _query(stream: str, since: datetime | None, position: Any | None) -> dict[str, Any]:
+async def _search(
+    tools: Tools, tool: str, most: int, stream: str, since: datetime | None, cursor: Any | None
+) -> AsyncIterator[Page]:
+    """Search from `cursor` to the end, `most` records a page."""
+    position = cursor
+    while True:
+        answer = await tools.call(tool, _query(stream, since, position, most))
+        results = _results(answer, stream)
+        items, rejected = _sort_out(results, stream, position, answer.get("urlTemplate"))
+        total = answer.get("total") if position is None else None
+        # The server may hand out less than we ask for; then it says that there is more.
+        more = len(results) >= most or (bool(results) and (answer.get("offset") or answer.get("paging")) is not None)
+        following = _after(stream, since, position, results, more)
+        yield Page(items, rejected, following, total if isinstance(total, int) else None)
+        if following is None:
+            return
+        position = following
+
+
+async def _list(
+    tools: Tools, stream: str, after: str | None, *, archived: bool
+) -> AsyncIterator[tuple[list[Any], str | None]]:
+    """Pages of the npm server's listing, each with where the next one starts; None at the end."""
+    while True:
+        asked = {"objectType": stream, "limit": _NPM_PAGE, "properties": _PROPERTIES[stream], "archived": archived}
+        answer = await tools.call("hubspot-list-objects", {**asked, **({"after": after} if after else {})})
+        results = _results(answer, stream)
+        paging = answer.get("paging")
+        following = paging.get("next") if isinstance(paging, dict) else None
+        after = str(following["after"]) if isinstance(following, dict) and following.get("after") else None
+        yield results, after
+        if after is None:
+            return
+
+
+def _results(answer: Any, stream: str) -> list[Any]:
+    results = answer.get("results") if isinstance(answer, dict) else None
+    if not isinstance(results, list):
+        raise BadPage(f"HubSpot answered a search of {stream} with no list of results.")
+    return results
+
+
+def _asked_for(external_id: str) -> str:
+    if not _ID.match(external_id):
+        raise BadItem("it has no id to ask for")
+    return external_id
+
+
+def _found(answer: Any, stream: str, external_id: str) -> Item | None:
+    found = answer.get("results") if isinstance(answer, dict) else answer
+    for record in found if isinstance(found, list) else ():
+        if isinstance(record, dict) and str(record.get("id")) == external_id and not record.get("archived"):
+            return _item(record, stream)
+    return None
+
+
+def _archived_since(record: dict[str, Any], since: datetime) -> bool:
+    archived_at = moment(record.get("archivedAt"))
+    return archived_at is None or archived_at >= since
+
+
+def _query(stream: str, since: datetime | None, position: Any | None, most: int) -> dict[str, Any]:
     """Everything by ascending id, or what changed by ascending date, and by id among those of one date.
 
     The next page starts at the last record seen and not at a count: a record that changes or goes away meanwhile would
     shift the count by one, and the one after it would never be listed; and no count goes beyond 10,000.
     """
-    modified = _MODIFIED[stream]
+    modified = MODIFIED[stream]
     match position:
         case {"at": at, "after": after}:
             key, bounds = "hs_object_id", [(modified, "EQ", at), ("hs_object_id", "GT", after)]
@@ -189,7 +272,7 @@ def _query(stream: str, since: datetime | None, position: Any | None) -> dict[st
         "objectType": stream,
         "properties": _PROPERTIES[stream],
         "sorts": [{"propertyName": key, "direction": "ASCENDING"}],
-        "limit": _PAGE,
+        "limit": most,
         "chatInsights": {"userIntent": "sync", "satisfaction": "NEUTRAL"},
         **({"filterGroups": [{"filters": filters}]} if filters else {}),
     }
@@ -255,140 +338,7 @@ def _item(record: dict[str, Any], stream: str) -> Item:
 
 def _modified(record: Any, stream: str) -> datetime | None:
     properties = record.get("properties") if isinstance(record, dict) else None
-    return _time(properties.get(_MODIFIED[stream])) if isinstance(properties, dict) else None
-
-
-class _Record:
-    """A record's properties with blanks and nulls taken alike."""
-
-    def __init__(self, identity: str, url: Any, properties: Mapping[str, Any], modified: str) -> None:
-        self.id = identity
-        self.url = url if isinstance(url, str) else None
-        self._properties = properties
-        self.modified = _time(properties.get(modified))
-
-    def __getitem__(self, name: str) -> str:
-        value = self._properties.get(name)
-        return value.strip() if isinstance(value, str) else ""
-
-    def several(self, name: str) -> list[str]:
-        """The parts of a value that HubSpot joins with semicolons."""
-        return [part.strip() for part in self[name].split(";") if part.strip()]
-
-    def facts(self, names: Mapping[str, str]) -> list[Fact]:
-        """A fact per property that has a value."""
-        return [Fact(fact, self[name], self.modified) for name, fact in names.items() if self[name]]
-
-
-def _company(record: _Record) -> Document:
-    domains = [d.lower() for d in (record["domain"], *record.several("hs_additional_domains")) if d]
-    name = record["name"] or (domains[0] if domains else f"Company {record.id}")
-    facts = record.facts(
-        {
-            "industry": "industry", "city": "city", "country": "country", "numberofemployees": "employees",
-            "annualrevenue": "annual_revenue", "lifecyclestage": "lifecycle_stage", "website": "website",
-            "description": "about",
-        }
-    )  # fmt: skip
-    return Document(
-        title=name,
-        content=_lines(f"{name}, a company", facts, record["description"]),
-        url=record.url,
-        source_updated_at=record.modified,
-        client_keys=(
-            f"hubspot.company:{record.id}",
-            *(f"hubspot.company:{merged}" for merged in record.several("hs_merged_object_ids")),
-            *(f"domain:{domain}" for domain in domains),
-        ),
-        names_client=True,
-        facts=tuple(facts),
-    )
-
-
-def _contact(record: _Record) -> Document:
-    name = " ".join(part for part in (record["firstname"], record["lastname"]) if part)
-    emails = [e.lower() for e in (record["email"], *record.several("hs_additional_emails")) if "@" in e]
-    title = name or (emails[0] if emails else f"Contact {record.id}")
-    described = ", ".join(part for part in (title, record["jobtitle"], record["email"], record["phone"]) if part)
-    facts = [Fact("contact", described, record.modified)]
-    company = record["associatedcompanyid"]
-    return Document(
-        title=title,
-        content=_lines(
-            f"{title}, a contact at {record['company']}" if record["company"] else title, facts, record["notes"]
-        ),
-        url=record.url,
-        source_updated_at=record.modified,
-        client_keys=(
-            *((f"hubspot.company:{company}",) if company else ()),
-            *(f"email:{email}" for email in emails),
-            *(f"domain:{email.partition('@')[2]}" for email in emails),
-        ),
-        facts=tuple(facts),
-    )
-
-
-def _deal(record: _Record) -> Document:
-    name = record["dealname"] or f"Deal {record.id}"
-    amount = " ".join(part for part in (record["deal_currency_code"], _amount(record["amount"])) if part)
-    stage = _DEFAULT_STAGES.get(record["dealstage"], record["dealstage"])
-    closes = _time(record["closedate"])
-    parts = [name, amount, f"stage {stage}" if stage else ""]
-    parts.append(f"closes {closes:%Y-%m-%d}" if closes else "")
-    facts = [Fact("deal", ", ".join(part for part in parts if part), record.modified)]
-    company = record["hs_primary_associated_company"]
-    return Document(
-        title=name,
-        content=_lines(f"{name}, a deal", facts, record["description"]),
-        url=record.url,
-        source_updated_at=record.modified,
-        client_keys=(f"hubspot.company:{company}",) if company else (),
-        facts=tuple(facts),
-    )
-
-
-# The default pipeline's stages: the server tells ids, not labels. A pipeline of one's own has ids that say nothing.
-_DEFAULT_STAGES = {
-    "appointmentscheduled": "appointment scheduled",
-    "qualifiedtobuy": "qualified to buy",
-    "presentationscheduled": "presentation scheduled",
-    "decisionmakerboughtin": "decision maker bought in",
-    "contractsent": "contract sent",
-    "closedwon": "closed won",
-    "closedlost": "closed lost",
-}
-
-
-def _amount(value: str) -> str:
-    """Money as people write it: `152,000`, `57,250.50`. What is no number stays as it is."""
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        return value
-    # 1e999999 is a number, too, and would be written out in a million digits.
-    sane = number.is_finite() and abs(number) < 10**15
-    return f"{number:,.2f}".removesuffix(".00") if sane else value
-
-
-_MAKERS = {"companies": _company, "contacts": _contact, "deals": _deal}
-
-
-def _lines(heading: str, facts: list[Fact], prose: str) -> str:
-    stated = "\n".join(f"{fact.name.replace('_', ' ')}: {fact.value}" for fact in facts if fact.value != prose)
-    return "\n\n".join(part for part in (heading, stated, prose) if part)
-
-
-def _time(value: Any) -> datetime | None:
-    """HubSpot's dates: ISO 8601, or milliseconds in a string. None for what is neither, or beyond a calendar."""
-    if not isinstance(value, str) or not value:
-        return None
-    try:
-        if value.isdigit():
-            return datetime.fromtimestamp(int(value) / 1000, UTC)
-        read = datetime.fromisoformat(value)
-        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
+    return moment(properties.get(MODIFIED[stream])) if isinstance(properties, dict) else None
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -13,7 +13,8 @@ from boots_pipeline.errors import BadItem, BadPage
 from boots_pipeline.ingestion.sanitise import clean
 from boots_pipeline.providers import hubspot
 from boots_pipeline.providers.base import Account, Page, nothing_known
-from boots_pipeline.providers.hubspot import HUBSPOT, RemoteServer, _milliseconds, _time
+from boots_pipeline.providers.hubspot import HUBSPOT, RemoteServer, _milliseconds
+from boots_pipeline.providers.hubspot_records import MODIFIED, moment
 
 REMOTE = RemoteServer()
 
@@ -112,7 +113,7 @@ def test_no_property_can_break_it(stream: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("stream", HUBSPOT.streams)
 def test_a_date_that_moves_alone_is_no_change(stream: str) -> None:
     record = {"companies": COMPANY, "contacts": CONTACT, "deals": DEAL}[stream]
-    bumped = changed(record, **{hubspot._MODIFIED[stream]: "2026-11-22T00:00:00Z"}) | {"updatedAt": "later", "url": "x"}
+    bumped = changed(record, **{MODIFIED[stream]: "2026-11-22T00:00:00Z"}) | {"updatedAt": "later", "url": "x"}
     assert HUBSPOT.stable(stream, bumped) == HUBSPOT.stable(stream, {**record, "updatedAt": "now"})
     assert HUBSPOT.stable(stream, changed(record, description="other")) != HUBSPOT.stable(stream, record)
 
@@ -128,7 +129,7 @@ def test_a_date_that_moves_alone_is_no_change(stream: str) -> None:
     ],
 )
 def test_dates_are_read_or_left_out(value: Any, expected: datetime | None) -> None:
-    assert _time(value) == expected
+    assert moment(value) == expected
 
 
 @given(st.integers(0, 4_000_000_000_000))

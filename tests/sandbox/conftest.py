@@ -103,11 +103,13 @@ class Outside:
         return self.http.post("/hubspot/mcp", json=message, headers=headers)
 
     @contextlib.asynccontextmanager
-    async def hubspot(self, account: str = "harbour-joinery", mode: str = "auto") -> AsyncIterator["Hub"]:
+    async def hubspot(
+        self, account: str = "harbour-joinery", mode: str = "auto", path: str = "hubspot/mcp"
+    ) -> AsyncIterator["Hub"]:
         headers = {"Authorization": f"Bearer {self.tokens(account)['access_token']}"}
         # No TLS here, and loading the certificates anew for each test would take longer than the test.
         async with httpx2.AsyncClient(headers=headers, verify=False) as http:
-            transport = streamable_http_client(f"{self.base_url}/hubspot/mcp", http_client=http)
+            transport = streamable_http_client(f"{self.base_url}/{path}", http_client=http)
             async with Client(transport, mode=mode) as client:
                 yield Hub(client)
 

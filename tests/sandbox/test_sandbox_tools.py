@@ -4,91 +4,11 @@ from typing import Any
 
 import pytest
 
+from tests.sandbox.shapes import facts, shape
+
 pytestmark = pytest.mark.anyio
 
 KINDS = ("companies", "contacts", "deals")
-STRING, INTEGER = {"type": "string"}, {"type": "integer"}
-STRINGS = {"type": "array", "items": STRING}
-FILTER = {
-    "type": "object",
-    "required": ["propertyName", "operator"],
-    "properties": {
-        "propertyName": STRING,
-        "operator": STRING,
-        "value": STRING,
-        "values": STRINGS,
-        "highValue": STRING,
-    },
-    "additionalProperties": False,
-}
-GROUP = {
-    "type": "object",
-    "required": [],
-    "properties": {"filters": {"type": "array", "items": FILTER}},
-    "additionalProperties": False,
-}
-DIRECTION = {"type": "string", "enum": ["ASCENDING", "DESCENDING"]}
-SORT = {
-    "type": "object",
-    "required": ["propertyName", "direction"],
-    "properties": {"propertyName": STRING, "direction": DIRECTION},
-    "additionalProperties": False,
-}
-# The official server's schemas, as they were transcribed: name → (required, properties).
-OFFICIAL: dict[str, tuple[list[str], dict[str, Any]]] = {
-    "search_crm_objects": (
-        ["objectType"],
-        {
-            "objectType": STRING,
-            "query": STRING,
-            "limit": INTEGER,
-            "offset": INTEGER,
-            "properties": STRINGS,
-            "sorts": {"type": "array", "items": SORT},
-            "filterGroups": {"type": "array", "items": GROUP},
-        },
-    ),
-    "get_crm_objects": (
-        ["objectType"],
-        {"objectType": STRING, "objectIds": {"type": "array", "items": INTEGER}, "properties": STRINGS},
-    ),
-    "search_properties": (["objectType"], {"objectType": STRING, "keywords": STRINGS, "query": STRING}),
-    "get_properties": (["objectType"], {"objectType": STRING, "propertyNames": STRINGS}),
-    "search_owners": (
-        [],
-        {
-            "searchQuery": STRING,
-            "ownerIds": {"type": "array", "items": INTEGER},
-            "limit": INTEGER,
-            "offset": INTEGER,
-        },
-    ),
-    "get_user_details": ([], {}),
-}
-
-
-def without_descriptions(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [without_descriptions(item) for item in schema]
-    if isinstance(schema, dict):
-        return {k: without_descriptions(v) for k, v in schema.items() if k != "description" or isinstance(v, dict)}
-    return schema
-
-
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_the_tools_are_the_official_ones(outside: Any, mode: str) -> None:
-    async with outside.hubspot(mode=mode) as hub:
-        listed = (await hub.client.list_tools()).tools
-    assert {tool.name: without_descriptions(tool.input_schema) for tool in listed} == {
-        name: {
-            "type": "object",
-            "required": required,
-            "properties": properties,
-            "additionalProperties": False,
-        }
-        for name, (required, properties) in OFFICIAL.items()
-    }
-    assert all(tool.description for tool in listed)
 
 
 @pytest.mark.parametrize("account", ["harbour-joinery", "meridian-signage"])
@@ -158,7 +78,7 @@ async def test_owners_and_the_user_are_known(outside: Any) -> None:
         me = await hub.ask("get_user_details")
         assert me["hubId"] == outside.truth()["account"]["hub_id"]
         assert me["owner"]["ownerId"] == owners[0]["ownerId"]
-        assert set(me["toolAvailability"]) == set(OFFICIAL)
+        assert set(me["toolAvailability"]) == set(facts("hubspot-remote"))
         assert me["objectTypeAvailability"] == {kind.upper(): "AVAILABLE" for kind in KINDS}
         owned = await hub.search("deals", {"propertyName": "hubspot_owner_id", "operator": "HAS_PROPERTY"}, limit=1)
         assert owned["total"]
@@ -195,3 +115,12 @@ async def test_one_account_does_not_see_the_other(outside: Any) -> None:
     shared = first.keys() & second.keys()
     assert shared, "equal ids in two accounts are a trap that the world must set"
     assert all(first[number] != second[number] for number in shared)
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize(("path", "real"), [("hubspot/mcp", "hubspot-remote"), ("hubspot/npm/mcp", "hubspot-npm")])
+async def test_each_server_has_the_tools_of_the_real_one(outside: Any, path: str, real: str, mode: str) -> None:
+    async with outside.hubspot(path=path, mode=mode) as hub:
+        listed = (await hub.client.list_tools()).tools
+    assert {tool.name: shape(tool.input_schema) for tool in listed} == facts(real)
+    assert all(tool.description for tool in listed)
