@@ -12,9 +12,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,9 +33,10 @@ from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.embedder import WordllamaEmbedder
 from boots_pipeline.resources.mcp_gateway import McpGateway
 from boots_pipeline.resources.queue import Job, SyncQueue
-from boots_pipeline.resources.tokens import TokenService, expiry
+from boots_pipeline.resources.tokens import TokenService
 from boots_pipeline.resources.vault import EnvelopeVault, KeyRing
-from boots_pipeline.settings import provider_settings
+from boots_pipeline.settings import Settings, provider_settings
+from oauth_app.authorisation import authorisation_url, exchange, redirect_uri
 from tests.local.running import boots  # noqa: F401  shared by tests/local and tests/browser
 from tests.outside import Outside, sandbox_process
 
@@ -192,25 +195,30 @@ def engine(database: Database, queue: SyncQueue, gateway: McpGateway, embedder: 
 
 
 @pytest.fixture
-def connect(
-    web_database: Database, vault: EnvelopeVault, outside: Outside, owner: psycopg.Connection
-) -> Callable[[Organisation], UUID]:
-    """Connect an organisation to its HubSpot as the callback does; returns the connection. A full sync is queued."""
+def connect(web_database: Database, vault: EnvelopeVault, outside: Outside) -> Callable[..., UUID]:
+    """Connect an organisation to a provider as connect and callback do; returns the connection. A full sync is
+    queued."""
 
-    def connect(organisation: Organisation) -> UUID:
-        grant = outside.grant(organisation.slug)
+    def connect(organisation: Organisation, provider: Provider = HUBSPOT) -> UUID:
+        state, verifier, redirect = token_urlsafe(48), token_urlsafe(48), redirect_uri(provider, Settings())
+        back = outside.consent(authorisation_url(provider, state, verifier, redirect), organisation.slug)
+        callback = httpx.URL(back).params
+        grant = exchange(provider, callback["code"], verifier, redirect, callback)
         with web_database.user(organisation.admin, org_id=organisation.id, as_authenticated=False) as transaction:
             source_id = transaction.execute(
-                "select private.begin_connection(%s, 'hubspot', %s, %s, %s, %s, %s) as id",
-                [organisation.id, os.urandom(32), b"browser", b"verifier", HUBSPOT.oauth.issuer, "redirect"],
-            ).fetchone()["id"]
+                "select private.begin_connection(%s, %s, %s, %s, %s, %s, %s) as id",
+                [
+                    organisation.id, provider.name, os.urandom(32), b"browser", b"verifier", provider.oauth.issuer,
+                    redirect,
+                ],
+            ).fetchone()["id"]  # fmt: skip
             tokens = vault.for_connection(organisation.id, source_id, transaction)
             transaction.execute(
                 "select private.complete_connection(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 [
-                    organisation.id, source_id, tokens.store_token(grant["access_token"], "access"),
-                    tokens.store_token(grant["refresh_token"], "refresh"), expiry(grant), [], str(grant["hub_id"]),
-                    None, HUBSPOT.mcp_url,
+                    organisation.id, source_id, tokens.store_token(grant.access_token, "access"),
+                    tokens.store_token(grant.refresh_token, "refresh"), grant.expires_at, grant.scopes,
+                    grant.account.id, grant.account.name, provider.mcp_url,
                 ],
             )  # fmt: skip
         return source_id
@@ -220,9 +228,10 @@ def connect(
 
 @dataclass(frozen=True)
 class Connected:
-    """An organisation's connected HubSpot, and what a test asks and tells about it."""
+    """An organisation's connection to a provider, and what a test asks and tells about it."""
 
     organisation: Organisation
+    provider: Provider
     id: UUID
     owner: psycopg.Connection
     outside: Outside
@@ -237,8 +246,8 @@ class Connected:
         assert job is not None
         return job
 
-    def run(self, job: Job, provider: Provider = HUBSPOT) -> Outcome:
-        return asyncio.run(self.engine.run(job, provider))
+    def run(self, job: Job) -> Outcome:
+        return asyncio.run(self.engine.run(job, self.provider))
 
     def sync(self, kind: str | None = None) -> Outcome:
         """Run the sync that waits; with a kind, ask for it first."""
@@ -262,7 +271,7 @@ class Connected:
 
     def kept(self) -> dict[str, set[str]]:
         """The ids of the living documents, per stream."""
-        found: dict[str, set[str]] = {stream: set() for stream in HUBSPOT.streams}
+        found: dict[str, set[str]] = {stream: set() for stream in self.provider.streams}
         for row in self.owner.execute(
             "select document_type, external_id from source_documents where source_id = %s and deleted_at is null",
             [self.id],
@@ -272,12 +281,16 @@ class Connected:
 
     def documents(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Every living document, by stream and id."""
-        rows = self.owner.execute("select *, xmin::text as written from source_documents where deleted_at is null")
+        rows = self.owner.execute(
+            "select *, xmin::text as written from source_documents where source_id = %s and deleted_at is null",
+            [self.id],
+        )
         return {(row["document_type"], row["external_id"]): row for row in rows}
 
     def truth(self) -> dict[str, set[str]]:
-        """The ids of what HubSpot holds, per stream."""
-        return {stream: set(records) for stream, records in self.outside.truth(self.organisation.slug).items()}
+        """The ids of what the provider holds, per stream."""
+        held = self.outside.truth(self.organisation.slug, self.provider.name)
+        return {stream: set(records) for stream, records in held.items()}
 
     def calls(self, name: str) -> list[dict[str, Any]]:
         """What was asked of the provider: calls of a tool, or of an endpoint."""
@@ -288,16 +301,26 @@ class Connected:
 
 
 @pytest.fixture
-def connected(
-    connect: Callable[[Organisation], UUID],
+def connected_to(
+    connect: Callable[..., UUID],
     organisation: Organisation,
     owner: psycopg.Connection,
     outside: Outside,
     queue: SyncQueue,
     engine: SyncEngine,
-) -> Connected:
-    """A HubSpot that was connected just now: its first sync waits."""
-    return Connected(organisation, connect(organisation), owner, outside, queue, engine)
+) -> Callable[[Provider], Connected]:
+    """Connect the organisation to a provider: its first sync waits."""
+
+    def connected_to(provider: Provider) -> Connected:
+        return Connected(organisation, provider, connect(organisation, provider), owner, outside, queue, engine)
+
+    return connected_to
+
+
+@pytest.fixture
+def connected(connected_to: Callable[[Provider], Connected]) -> Connected:
+    """A HubSpot that was connected just now."""
+    return connected_to(HUBSPOT)
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ class Held:
 
 @pytest.fixture
 def held(
-    connect: Callable[[Organisation], UUID], organisation: Organisation, database: Database, vault: EnvelopeVault,
+    connect: Callable[..., UUID], organisation: Organisation, database: Database, vault: EnvelopeVault,
     owner: psycopg.Connection, outside: Outside,
 ) -> Held:  # fmt: skip
     """A fresh connection; the calls that made it are forgotten."""

@@ -21,9 +21,9 @@ from boots_pipeline.errors import ConfigError
 from boots_pipeline.local.postgres import DatabaseUrls, create_databases, embedded_postgres, note_dagster_is_made
 from boots_pipeline.local.processes import Program, make_room, running
 from boots_pipeline.local.runs import end_dead_runs
+from boots_pipeline.local.sandboxed import sandbox_environment
 from boots_pipeline.migrations import migrate
-from boots_pipeline.providers import PROVIDERS
-from boots_pipeline.settings import Settings, provider_settings
+from boots_pipeline.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 Report = Callable[[str], None]
@@ -153,7 +153,7 @@ def _environment(settings: Settings, local: Local, home: Path) -> dict[str, str]
     inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     databases = {name: url for name, url in local.databases.environment().items() if name != "DATABASE_URL"}
     return {
-        **_sandbox_clients(local),
+        **sandbox_environment(local.sandbox),
         "VAULT_KEY_FILE": local.vault_key_file,
         "SECRET_KEY": secret_key,
         "PUBLIC_BASE_URL": local.web,
@@ -166,26 +166,6 @@ def _environment(settings: Settings, local: Local, home: Path) -> dict[str, str]
         "DAGSTER_HOME": str(CHECKOUT),
         "DAGSTER_STORAGE": str(storage),
     }
-
-
-def _sandbox_clients(local: Local) -> dict[str, str]:
-    """Point the providers that have no OAuth client of their own at the sandbox."""
-    variables: dict[str, str] = {}
-    for provider in PROVIDERS.values():
-        if provider_settings(provider.env_prefix).client_id:
-            continue
-        root = f"{local.sandbox}/{provider.name}"
-        told = {
-            "CLIENT_ID": "boots-sandbox",
-            "CLIENT_SECRET": "boots-sandbox-secret",
-            "MCP_URL": f"{root}/mcp",
-            "ISSUER": root,
-            "AUTHORIZATION_URL": f"{root}/oauth/authorize/user",
-            "TOKEN_URL": f"{root}/oauth/v3/token",
-            "REVOCATION_URL": f"{root}/oauth/v3/token/revoke",
-        }
-        variables.update({f"{provider.env_prefix}{name}": value for name, value in told.items()})
-    return variables
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
 
 def test_by_hand_the_queued_job_is_adopted_and_everything_computed(
     materialize: Callable[[], dg.ExecuteInProcessResult],
-    connect: Callable[[Organisation], UUID],
+    connect: Callable[..., UUID],
     organisation: Organisation,
     outside: Outside,
     owner: psycopg.Connection,
@@ -77,7 +77,7 @@ def test_by_hand_the_queued_job_is_adopted_and_everything_computed(
 
 def test_a_sync_that_runs_elsewhere_is_left_alone(
     materialize: Callable[[], dg.ExecuteInProcessResult],
-    connect: Callable[[Organisation], UUID],
+    connect: Callable[..., UUID],
     organisation: Organisation,
     owner: psycopg.Connection,
 ) -> None:
@@ -91,7 +91,7 @@ def test_a_sync_that_runs_elsewhere_is_left_alone(
 
 def test_a_lost_grant_is_an_outcome_and_a_red_check_not_a_failure(
     materialize: Callable[[], dg.ExecuteInProcessResult],
-    connect: Callable[[Organisation], UUID],
+    connect: Callable[..., UUID],
     organisation: Organisation,
     outside: Outside,
     owner: psycopg.Connection,

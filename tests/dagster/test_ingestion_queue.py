@@ -46,7 +46,7 @@ def tick(instance: dg.DagsterInstance, queue: SyncQueue) -> dg.SensorResult:
 def test_a_connection_becomes_a_partition_and_a_run(
     instance: dg.DagsterInstance,
     queue: SyncQueue,
-    connect: Callable[[Organisation], UUID],
+    connect: Callable[..., UUID],
     organisation: Organisation,
     owner: psycopg.Connection,
 ) -> None:
@@ -62,7 +62,7 @@ def test_a_connection_becomes_a_partition_and_a_run(
 def test_a_message_whose_run_is_live_is_only_put_off(
     instance: dg.DagsterInstance,
     queue: SyncQueue,
-    connect: Callable[[Organisation], UUID],
+    connect: Callable[..., UUID],
     organisation: Organisation,
     owner: psycopg.Connection,
 ) -> None:
@@ -83,7 +83,7 @@ def test_a_message_whose_run_is_live_is_only_put_off(
 def test_garbage_is_buried_and_the_rest_flows_on(
     instance: dg.DagsterInstance,
     queue: SyncQueue,
-    connect: Callable[[Organisation], UUID],
+    connect: Callable[..., UUID],
     organisation: Organisation,
     owner: psycopg.Connection,
 ) -> None:
@@ -98,7 +98,7 @@ def test_garbage_is_buried_and_the_rest_flows_on(
 def test_a_run_whose_process_is_gone_is_ended_and_its_job_handed_over_again(
     instance: dg.DagsterInstance,
     queue: SyncQueue,
-    connect: Callable[[Organisation], UUID],
+    connect: Callable[..., UUID],
     organisation: Organisation,
     owner: psycopg.Connection,
 ) -> None:
@@ -124,7 +124,7 @@ def test_a_run_whose_process_is_gone_is_ended_and_its_job_handed_over_again(
 def test_an_organisation_without_a_partition_stops_nobody(
     instance: dg.DagsterInstance,
     queue: SyncQueue,
-    connect: Callable[[Organisation], UUID],
+    connect: Callable[..., UUID],
     new_organisation: Callable[..., Organisation],
     organisation: Organisation,
     owner: psycopg.Connection,

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -153,7 +154,7 @@ class Buggy(HubSpot):
 def test_a_bug_fails_the_job_and_says_nothing_of_the_data(connected: Connected) -> None:
     job = connected.take()
     with pytest.raises(KeyError):
-        connected.run(job, Buggy())
+        replace(connected, provider=Buggy()).run(job)
     job = connected.job()
     assert (job["status"], job["error_class"]) == ("failed", "bug")
     assert job["error_message"] == connected.source()["status_message"]
