@@ -13,6 +13,7 @@ from boots_pipeline.assets.client_intelligence import client_intelligence  # noq
 from boots_pipeline.assets.embeddings import embeddings  # noqa: E402
 from boots_pipeline.assets.proposal import IN_MEMORY, proposal  # noqa: E402
 from boots_pipeline.assets.source_documents import documents_asset  # noqa: E402
+from boots_pipeline.ingestion.retention import Retention  # noqa: E402
 from boots_pipeline.ingestion.sync import SyncEngine  # noqa: E402
 from boots_pipeline.providers import PROVIDERS  # noqa: E402
 from boots_pipeline.resources.database import Database  # noqa: E402
@@ -25,7 +26,13 @@ from boots_pipeline.resources.tokens import TokenService  # noqa: E402
 from boots_pipeline.resources.vault import EnvelopeVault, KeyRing  # noqa: E402
 from boots_pipeline.sensors.ingestion_queue import ingestion_queue  # noqa: E402
 from boots_pipeline.sensors.proposal_jobs import proposal_jobs  # noqa: E402
-from boots_pipeline.sensors.schedules import nightly_checks, nightly_delta, standing_checks  # noqa: E402
+from boots_pipeline.sensors.schedules import (  # noqa: E402
+    deleted_content,
+    nightly_checks,
+    nightly_delta,
+    nightly_retention,
+    standing_checks,
+)
 from boots_pipeline.settings import Settings, settings  # noqa: E402
 
 
@@ -41,7 +48,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=[*(documents_asset(provider) for provider in PROVIDERS.values()), embeddings, client_intelligence],
         asset_checks=asset_checks,
-        jobs=[proposal, standing_checks],
+        jobs=[proposal, standing_checks, deleted_content],
         sensors=[
             ingestion_queue,
             proposal_jobs,
@@ -52,11 +59,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 description="Runs what is derived when documents changed in any other way than through a sync.",
             ),
         ],
-        schedules=[nightly_delta, nightly_checks],
+        schedules=[nightly_delta, nightly_checks, nightly_retention],
         resources={
             "database": database,
             "queue": queue,
             "engine": SyncEngine(database, queue, gateway, embedder),
+            "retention": Retention(database, settings.deleted_content_days),
             "embedder": embedder,
             IN_MEMORY: dg.mem_io_manager,
             "live": LiveDocuments(database, gateway),

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from boots_pipeline.errors import ConfigError
@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     openai_base_url: str | None = None
     embedding_model: str | None = None
     language_model: str | None = None
+
+    deleted_content_days: int = Field(default=30, ge=0)
 
     web_port: int = 5050
     dagster_port: int = 3000

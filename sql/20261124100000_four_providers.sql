@@ -1,4 +1,5 @@
--- What four providers need beside one: versions that a listing tells, and rate limits that all processes share.
+-- What four providers need beside one: versions that a listing tells, rate limits that all processes share, and an end
+-- for what was deleted there.
 
 alter table public.source_documents add column version text;
 comment on column public.source_documents.version is
@@ -45,13 +46,46 @@ language sql volatile security definer set search_path = '' as $$
   on conflict (key) do update set spent_until = greatest(b.spent_until, excluded.spent_until)
 $$;
 
+-- The dispatcher sees documents only once they are tombstoned.
+create policy dispatch on public.source_documents to boots_dispatch
+  using (deleted_at is not null) with check (deleted_at is not null);
+create policy dispatch on public.source_document_passages to boots_dispatch
+  using (exists (select from public.source_documents d
+                  where d.org_id = source_document_passages.org_id and d.id = document_id));
+grant select (org_id, id, deleted_at, raw_payload),
+      update (raw_payload, content, embedding, embedding_model, facts, passage_count)
+  on public.source_documents to boots_dispatch;
+grant select, delete on public.source_document_passages to boots_dispatch;
+create index source_documents_deleted on public.source_documents (deleted_at)
+  where deleted_at is not null and raw_payload is not null;
+
+-- Drop what documents said that were tombstoned so many days ago; returns how many. Their rows stay: proposals name
+-- them.
+create function private.drop_deleted_content(p_days int, p_limit int) returns int
+language sql volatile security definer set search_path = '' as $$
+  with due as (
+    select org_id, id from public.source_documents
+     where deleted_at < clock_timestamp() - make_interval(days => p_days) and raw_payload is not null
+     order by deleted_at limit p_limit for update skip locked
+  ), passages as (
+    delete from public.source_document_passages p using due where p.org_id = due.org_id and p.document_id = due.id
+  ), dropped as (
+    update public.source_documents d
+       set raw_payload = null, content = '', embedding = null, embedding_model = null, facts = '[]', passage_count = 1
+      from due where d.org_id = due.org_id and d.id = due.id
+    returning d.id
+  )
+  select count(*)::int from dropped
+$$;
+
 do $$
 declare
   made text;
 begin
   foreach made in array array[
     'spend_budget(bytea, double precision, double precision, double precision, double precision)',
-    'hold_budget(bytea, double precision, double precision)'
+    'hold_budget(bytea, double precision, double precision)',
+    'drop_deleted_content(int, int)'
   ] loop
     execute format('alter function private.%s owner to boots_dispatch', made);
     execute format('revoke all on function private.%s from public', made);

@@ -1,4 +1,5 @@
-"""What the clock starts: syncs that are due go into the queue, and the standing checks are evaluated.
+"""What the clock starts: syncs that are due go into the queue, the standing checks are evaluated, and what deleted
+documents said is dropped when its time has come.
 
 The rhythms themselves are rows of sync_schedules, in each organisation's own night; the schedule only looks what is
 due.
@@ -7,6 +8,7 @@ due.
 import dagster as dg
 
 from boots_pipeline.assets.checks import standing_evaluations
+from boots_pipeline.ingestion.retention import Retention
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.queue import SyncQueue
 
@@ -42,4 +44,24 @@ nightly_checks = dg.ScheduleDefinition(
     cron_schedule="30 5 * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Evaluates the standing checks after the night's syncs.",
+)
+
+
+@dg.op(description="Drops text, payload and vectors of what was deleted DELETED_CONTENT_DAYS ago.")
+def drop_deleted_content(context: dg.OpExecutionContext, retention: dg.ResourceParam[Retention]) -> None:
+    dropped = retention.drop_deleted()
+    context.log.info("%d documents that were deleted %d days ago are dropped", dropped, retention.days)
+
+
+@dg.job(description="What was deleted at a provider leaves us, too.")
+def deleted_content() -> None:
+    drop_deleted_content()
+
+
+nightly_retention = dg.ScheduleDefinition(
+    name="nightly_retention",
+    job=deleted_content,
+    cron_schedule="45 5 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Drops what deleted documents said, when its time has come.",
 )
