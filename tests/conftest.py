@@ -36,7 +36,7 @@ from boots_pipeline.resources.queue import Job, SyncQueue
 from boots_pipeline.resources.tokens import TokenService
 from boots_pipeline.resources.vault import EnvelopeVault, KeyRing
 from boots_pipeline.settings import Settings, provider_settings
-from oauth_app.authorisation import authorisation_url, exchange, redirect_uri
+from oauth_app.authorisation import Grant, authorisation_url, exchange, redirect_uri
 from tests.local.running import boots  # noqa: F401  shared by tests/local and tests/browser
 from tests.outside import Outside, sandbox_process
 
@@ -195,23 +195,15 @@ def engine(database: Database, queue: SyncQueue, gateway: McpGateway, embedder: 
 
 
 @pytest.fixture
-def connect(web_database: Database, vault: EnvelopeVault, outside: Outside) -> Callable[..., UUID]:
-    """Connect an organisation to a provider as connect and callback do; returns the connection. A full sync is
-    queued."""
+def keep_grant(web_database: Database, vault: EnvelopeVault) -> Callable[[Organisation, Provider, Grant], UUID]:
+    """Make a connection of a grant, as the callback does; returns it. A full sync is queued."""
 
-    def connect(organisation: Organisation, provider: Provider = HUBSPOT) -> UUID:
-        state, verifier, redirect = token_urlsafe(48), token_urlsafe(48), redirect_uri(provider, Settings())
-        back = outside.consent(authorisation_url(provider, state, verifier, redirect), organisation.slug)
-        callback = httpx.URL(back).params
-        grant = exchange(provider, callback["code"], verifier, redirect, callback)
+    def keep_grant(organisation: Organisation, provider: Provider, grant: Grant) -> UUID:
         with web_database.user(organisation.admin, org_id=organisation.id, as_authenticated=False) as transaction:
             source_id = transaction.execute(
-                "select private.begin_connection(%s, %s, %s, %s, %s, %s, %s) as id",
-                [
-                    organisation.id, provider.name, os.urandom(32), b"browser", b"verifier", provider.oauth.issuer,
-                    redirect,
-                ],
-            ).fetchone()["id"]  # fmt: skip
+                "select private.begin_connection(%s, %s, %s, %s, %s, %s, 'redirect') as id",
+                [organisation.id, provider.name, os.urandom(32), b"browser", b"verifier", provider.oauth.issuer],
+            ).fetchone()["id"]
             tokens = vault.for_connection(organisation.id, source_id, transaction)
             transaction.execute(
                 "select private.complete_connection(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
@@ -222,6 +214,19 @@ def connect(web_database: Database, vault: EnvelopeVault, outside: Outside) -> C
                 ],
             )  # fmt: skip
         return source_id
+
+    return keep_grant
+
+
+@pytest.fixture
+def connect(keep_grant: Callable[[Organisation, Provider, Grant], UUID], outside: Outside) -> Callable[..., UUID]:
+    """Connect an organisation to a provider, with its admin's consent."""
+
+    def connect(organisation: Organisation, provider: Provider = HUBSPOT) -> UUID:
+        state, verifier, redirect = token_urlsafe(48), token_urlsafe(48), redirect_uri(provider, Settings())
+        back = outside.consent(authorisation_url(provider, state, verifier, redirect), organisation.slug)
+        callback = httpx.URL(back).params
+        return keep_grant(organisation, provider, exchange(provider, callback["code"], verifier, redirect, callback))
 
     return connect
 
