@@ -7,29 +7,42 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.panel import Panel
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TaskID, TextColumn
 from rich.table import Column, Table
 
 from boots_pipeline.knowledge.search import Found, search_clients, search_documents
+from boots_pipeline.local.comparison import compare, drawn
 from boots_pipeline.local.organisations import seed
 from boots_pipeline.local.runs import latest_run
 from boots_pipeline.local.supervisor import Local, attach, everything
 from boots_pipeline.local.visitor import VisitError, Visitor, wait_for
+from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.embedder import embedder_for
 from boots_pipeline.resources.queue import SyncQueue
 from boots_pipeline.settings import Settings
 
-_PROVIDER = "hubspot"
 _QUESTION = "refurbishment of a waiting area, done while the building stays open"
-_SYNC_SECONDS = 300
+_SYNC_SECONDS = 600
 _PROPOSAL_SECONDS = 120
+_CLIENTS = "client_intelligence"
+_NOT_CONNECTED = ("never_connected", "waiting", "error", "needs_reauth")
+
+
+@dataclass(frozen=True)
+class Visit:
+    """An organisation of the sandbox, with its admin at the pages."""
+
+    slug: str
+    name: str
+    visitor: Visitor
 
 
 class Demo:
@@ -43,11 +56,12 @@ class Demo:
 
     def run(self) -> None:
         """Go through the loop. Raises BootsError at the first step that does not do what it says."""
+        titles = [provider.title for provider in PROVIDERS.values()]
         self._console.print(
             Panel(
-                "The whole loop on this machine: connect a (sandbox) HubSpot, pull it through MCP, roll it "
-                "up into client profiles, search them, and write a proposal that says what it rests on.\n"
-                "[dim]Every company and person below is fiction.[/]",
+                f"The whole loop on this machine: connect {', '.join(titles[:-1])} and {titles[-1]} (their sandbox "
+                "twins), pull them through MCP, roll them up into client profiles, search those, and write a proposal "
+                "that says what it rests on.\n[dim]Every company and person below is fiction.[/]",
                 title="[bold]Boots integrations",
                 border_style="yellow",
             )
@@ -55,12 +69,11 @@ class Demo:
         begun = time.time()
         with ExitStack() as stack:
             local = self._start(stack)
-            visitor = Visitor(local.web)
-            stack.callback(visitor.close)
-            slug = self._connect(local, visitor)
-            self._sync(local, visitor, slug, begun)
-            clients = self._search(local, slug)
-            proposal_id = self._propose(visitor, clients)
+            visits = self._connect(local, stack)
+            self._sync(local, visits, begun)
+            self._compare(local, visits)
+            clients = self._search(local, visits[0].slug)
+            proposal_id = self._propose(visits[0].visitor, clients)
             self._say_where(local, proposal_id)
         self.result["ok"] = True
 
@@ -74,65 +87,78 @@ class Demo:
             self.result["organizations"] = len(slugs)
         return local
 
-    def _connect(self, local: Local, visitor: Visitor) -> str:
+    def _connect(self, local: Local, stack: ExitStack) -> list[Visit]:
+        visits = []
         with self._stage("connect", "Connect") as tell:
-            world = httpx.get(f"{local.sandbox}/_control/world", timeout=30).json()["organizations"][0]
-            admin = next(user["email"] for user in world["users"] if user["role"] == "admin")
-            slug = visitor.sign_in(admin)
-            tell(f"signed in as {admin}")
-            visitor.connect(_PROVIDER, slug)
-            if visitor.card(_PROVIDER)["state"] in ("never_connected", "waiting", "error", "needs_reauth"):
-                raise VisitError("The callback came back, but the connection is not active.")
-            tell("consent given; tokens in the vault, the full sync is queued")
-            self.result["connections"] = 1
-        return slug
+            world = httpx.get(f"{local.sandbox}/_control/world", timeout=30).json()["organizations"]
+            for organisation in world:
+                visitor = Visitor(local.web)
+                stack.callback(visitor.close)
+                admin = next(user["email"] for user in organisation["users"] if user["role"] == "admin")
+                visit = Visit(visitor.sign_in(admin), organisation["name"], visitor)
+                for provider in PROVIDERS.values():
+                    tell(f"as {admin}: {provider.title}")
+                    visitor.connect(provider.name, visit.slug)
+                    if visitor.card(provider.name)["state"] in _NOT_CONNECTED:
+                        raise VisitError(f"{provider.title}'s callback came back, but the connection is not active.")
+                visits.append(visit)
+            self.result["connections"] = len(visits) * len(PROVIDERS)
+            tell(f"{self.result['connections']} consents given; tokens in the vault, full syncs queued")
+        return visits
 
-    def _sync(self, local: Local, visitor: Visitor, slug: str, since: float) -> None:
-        with self._progress("sync", "Sync") as show:
+    def _sync(self, local: Local, visits: list[Visit], since: float) -> None:
+        begun = time.monotonic()
+        titles = {**{name: provider.title for name, provider in PROVIDERS.items()}, _CLIENTS: "clients"}
+        with Progress(*_columns(SpinnerColumn(finished_text="[green]✓")), console=self._console) as progress:
+            rows = {
+                (visit.slug, what): progress.add_task(f"  {visit.name} · {title}", total=None, told="", seconds="")
+                for visit in visits
+                for what, title in titles.items()
+            }
 
             def look() -> bool | None:
-                card = visitor.card(_PROVIDER)
-                run = latest_run(local.dagster, {"org": slug}, since)
-                live = card["progress"]
-                if live:
-                    show(live["items_seen"], live["items_expected"], live["words"])
-                elif run and run.step:
-                    show(None, None, run.step.replace("__", "/"))
-                if run is None or not run.has_ended or live:
-                    return None
-                if run.status != "SUCCESS":
-                    raise VisitError(f"Dagster's run {run.id} ended as {run.status}: {local.dagster}/runs/{run.id}")
-                return True
+                ended = [self._look_at(local, visit, since, progress, rows) for visit in visits]
+                return all(ended) or None
 
             wait_for(look, _SYNC_SECONDS, "The sync")
-            kept, clients = self._count(local, slug)
-            show(sum(kept.values()), sum(kept.values()), f"{sum(kept.values()):,} documents, {clients} clients")
-        counted = httpx.get(f"{local.sandbox}/_control/truth?counts=1", timeout=30).json()
-        truth = {stream: counted["organizations"][slug][_PROVIDER][stream] for stream in kept}
-        table = Table(box=None, header_style="dim")
-        for column in (slug, "HubSpot holds", "kept"):
-            table.add_column(column, justify="left" if column == slug else "right")
-        for stream, number in kept.items():
-            table.add_row(stream, f"{truth[stream]:,}", f"{number:,}")
-        self._console.print(table)
-        if kept != truth or not clients:
-            raise VisitError("What is kept is not what HubSpot holds.")
-        self.result["documents"] = {_PROVIDER: sum(kept.values())}
-        self.result["clients"] = clients
+        self.result["seconds"]["sync"] = round(time.monotonic() - begun, 2)
 
-    def _count(self, local: Local, slug: str) -> tuple[dict[str, int], int]:
+    def _look_at(
+        self, local: Local, visit: Visit, since: float, progress: Progress, rows: dict[tuple[str, str], TaskID]
+    ) -> bool:
+        """Show how far an organisation's syncs are; returns whether its last run has ended."""
+        cards = [visit.visitor.card(provider) for provider in PROVIDERS]
+        run = latest_run(local.dagster, {"org": visit.slug}, since)
+        for card in cards:
+            row, live, kept = rows[visit.slug, card["provider"]], card["progress"], sum(card["documents"].values())
+            if live:
+                total = live["items_expected"]
+                progress.update(row, told=live["words"], total=total, completed=min(live["items_seen"], total or 0))
+            else:
+                progress.update(row, told=card["documents_words"], total=max(kept, 1), completed=max(kept, 1))
+        derived = rows[visit.slug, _CLIENTS]
+        if run and run.step:
+            progress.update(derived, told=run.step.replace("__", "/"))
+        if run is None or not run.has_ended or any(card["progress"] for card in cards):
+            return False
+        if run.status != "SUCCESS":
+            raise VisitError(f"Dagster's run {run.id} ended as {run.status}: {local.dagster}/runs/{run.id}")
+        progress.update(derived, total=1, completed=1, told="rolled up")
+        return True
+
+    def _compare(self, local: Local, visits: list[Visit]) -> None:
+        """What the providers hold beside what is kept, and how many clients came of it."""
         with self._database(local) as database:
-            org_id = SyncQueue(database).organisation_id(slug)
-            with database.organisation(org_id) as transaction:
-                rows = transaction.execute(
-                    """select document_type, count(*) as n from source_documents
-                        where org_id = %s and deleted_at is null group by 1 order by 1""",
-                    [org_id],
-                ).fetchall()
-                clients = transaction.execute(
-                    "select count(*) as n from client_intelligence where org_id = %s and retired_at is null", [org_id]
-                ).fetchone()
-        return {row["document_type"]: row["n"] for row in rows}, clients["n"] if clients else 0
+            found = compare(local.sandbox, database, [visit.slug for visit in visits])
+            clients = sum(_clients(database, visit.slug) for visit in visits)
+        self._console.print(drawn(found))
+        different = [f"{each.provider}'s {each.stream} of {each.organisation}" for each in found if not each.is_same]
+        if different or not clients:
+            raise VisitError(f"What is kept is not what there is: {', '.join(different) or 'no client'}.")
+        self.result["documents"] = {
+            provider: sum(len(each.here) for each in found if each.provider == provider) for provider in PROVIDERS
+        }
+        self.result["clients"] = clients
 
     def _search(self, local: Local, slug: str) -> list[str]:
         with self._stage("search", "Search"), self._database(local) as database:
@@ -184,15 +210,13 @@ class Demo:
         return proposal_id
 
     def _say_where(self, local: Local, proposal_id: str) -> None:
-        table = Table(show_header=False, box=None)
         for what, where in (
             ("settings", f"{local.web}/settings/integrations"),
             ("this proposal", f"{local.web}/proposals/{proposal_id}"),
             ("Dagster", local.dagster),
         ):
-            table.add_row(what, where)
+            self._console.print(f" {what:<14}{where}", soft_wrap=True)  # whole, to be clicked or copied
         stages = "  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.result["seconds"].items())
-        self._console.print(table)
         self._console.print(f"[dim]{stages}[/]")
         if self._started:
             self._console.print("All of it stops now; [bold]make up[/] starts the same things and stays.")
@@ -207,13 +231,7 @@ class Demo:
     def _progress(self, name: str, title: str) -> Iterator[Any]:
         """A step with a bar, when it knows how much there is."""
         begun = time.monotonic()
-        columns = (
-            SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("[bold]{task.description}"),
-            BarColumn(16),
-            TextColumn("[yellow]{task.fields[seconds]}"),
-            TextColumn("[dim]{task.fields[told]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
-        )
+        columns = _columns(SpinnerColumn(finished_text="[green]✓"))
         with Progress(*columns, console=self._console) as progress:
             task = progress.add_task(title, total=None, told="", seconds="")
 
@@ -236,8 +254,29 @@ class Demo:
             database.close()
 
 
+def _clients(database: Database, slug: str) -> int:
+    org_id = SyncQueue(database).organisation_id(slug)
+    with database.organisation(org_id) as transaction:
+        row = transaction.execute(
+            "select count(*) as n from client_intelligence where org_id = %s and retired_at is null", [org_id]
+        ).fetchone()
+    return row["n"] if row else 0
+
+
+def _columns(first: ProgressColumn) -> tuple[ProgressColumn, ...]:
+    """A line of progress: what it is, how far, how long it took, what it says."""
+    return (
+        first,
+        TextColumn("[bold]{task.description}"),
+        BarColumn(16),
+        TextColumn("[yellow]{task.fields[seconds]}"),
+        TextColumn("[dim]{task.fields[told]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+    )
+
+
 def _sources(informed_by: list[dict[str, Any]]) -> Iterator[str]:
     """A line a source, however many quotes of it were used."""
     quotes = Counter((each["title"], each["provider"], each["relevance"]) for each in informed_by)
-    for (title, provider, relevance), number in quotes.items():
+    for (title, name, relevance), number in quotes.items():
+        provider = PROVIDERS[name].title if name in PROVIDERS else name
         yield f"- *{title}*, {provider}, relevance {relevance:.2f}" + (f", {number} quotes" if number > 1 else "")

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from boots_pipeline.local.visitor import wait_for
+from boots_pipeline.providers import PROVIDERS
 from tests.local.commands import Commands
 
 KEYS = {"ok", "organizations", "connections", "documents", "clients", "hits", "proposal", "seconds"}
@@ -104,9 +105,11 @@ def test_the_demo_does_what_it_says(fresh: Commands) -> None:
     told = done.last_line
     assert told.keys() == KEYS
     assert told["ok"] is True
-    assert (told["organizations"], told["connections"]) == (2, 1)
-    assert told["documents"] == {"hubspot": 1200}
-    assert (told["clients"], told["proposal"].keys()) == (200, {"sections", "attributions"})
+    assert (told["organizations"], told["connections"]) == (2, 2 * len(PROVIDERS))
+    assert told["documents"]["hubspot"] == 2 * 1200
+    assert told["documents"].keys() == PROVIDERS.keys()
+    assert min(told["documents"].values()) > 100
+    assert (told["clients"], told["proposal"].keys()) == (400, {"sections", "attributions"})
     assert min(told["hits"], *told["proposal"].values()) > 0
     assert told["seconds"].keys() == {"start", "connect", "sync", "search", "proposal"}
     assert fresh.processes() == []
