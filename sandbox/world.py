@@ -129,6 +129,7 @@ SIZES = {
     "demo": Size(2, 200, 600, 400),
     "small": Size(2, 20, 60, 40),
     "large": Size(1, 4_000, 12_000, 8_000),  # more contacts than one HubSpot query can show
+    "huge": Size(1, 5_000, 30_000, 15_000),  # 50,000 records in one account
 }
 
 CUSTOMERS = (
