@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 from sandbox.hubspot_records import TYPES_OF_PROPERTIES, ObjectType, Portal, Properties, object_type
@@ -124,6 +125,7 @@ def _operands(given: dict[str, Any]) -> list[str]:
     return [str(value) for value in given["values"]]
 
 
+@lru_cache(maxsize=200_000)  # two thirds of a search of 30,000 records
 def comparable(kind: str, text: str) -> Value:
     """Numbers as numbers, dates (ISO or epoch milliseconds) as milliseconds, text without regard to case."""
     if kind == "enumeration":

@@ -84,13 +84,22 @@ def _count_seen(transaction: Connection, job: Job, stream: str) -> int:
 
 
 def _missing(transaction: Connection, job: Job, stream: str) -> tuple[list[str], list[str]]:
-    """What is kept and was not met: for the first time, and again."""
+    """What is kept and was not met: for the first time, and again.
+
+    EXCEPT hashes whatever the statistics say. As NOT EXISTS, right after 30,000 rows came into a new table, it was
+    planned as a nested loop and took 34 s.
+    """
     rows = transaction.execute(
-        """select d.external_id, d.vanished_at is not null as again from source_documents d
-            where d.org_id = %s and d.source_id = %s and d.document_type = %s and d.deleted_at is null
-              and not exists (select 1 from ingestion_seen s where s.org_id = d.org_id and s.job_id = %s
-                                 and s.stream = d.document_type and s.external_id = d.external_id)""",
-        [job.org_id, job.source_id, stream, job.id],
+        """select external_id, vanished_at is not null as again from source_documents
+            where org_id = %(org)s and source_id = %(source)s and document_type = %(stream)s and deleted_at is null
+              and external_id = any(array(
+                    select external_id from source_documents
+                     where org_id = %(org)s and source_id = %(source)s and document_type = %(stream)s
+                       and deleted_at is null
+                    except
+                    select external_id from ingestion_seen
+                     where org_id = %(org)s and job_id = %(job)s and stream = %(stream)s))""",
+        {"org": job.org_id, "source": job.source_id, "stream": stream, "job": job.id},
     ).fetchall()
     first = [row["external_id"] for row in rows if not row["again"]]
     return first, [row["external_id"] for row in rows if row["again"]]

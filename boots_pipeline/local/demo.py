@@ -56,12 +56,11 @@ class Demo:
 
     def run(self) -> None:
         """Go through the loop. Raises BootsError at the first step that does not do what it says."""
-        titles = [provider.title for provider in PROVIDERS.values()]
+        titles = ", ".join(provider.title for provider in PROVIDERS.values())
         self._console.print(
             Panel(
-                f"The whole loop on this machine: connect {', '.join(titles[:-1])} and {titles[-1]} (their sandbox "
-                "twins), pull them through MCP, roll them up into client profiles, search those, and write a proposal "
-                "that says what it rests on.\n[dim]Every company and person below is fiction.[/]",
+                f"The whole loop on this machine: connect {titles} (in the sandbox), pull what they hold through MCP, "
+                "roll it up into client profiles, search those, and write a proposal that says what it rests on.\n[dim]Every company and person below is fiction.[/]",
                 title="[bold]Boots integrations",
                 border_style="yellow",
             )
