@@ -21,6 +21,7 @@ from boots_pipeline.local.organisations import seed
 from boots_pipeline.local.runs import latest_run
 from boots_pipeline.local.supervisor import Local, attach, everything
 from boots_pipeline.local.visitor import VisitError, Visitor, wait_for
+from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.embedder import embedder_for
 from boots_pipeline.resources.queue import SyncQueue
@@ -184,15 +185,13 @@ class Demo:
         return proposal_id
 
     def _say_where(self, local: Local, proposal_id: str) -> None:
-        table = Table(show_header=False, box=None)
         for what, where in (
             ("settings", f"{local.web}/settings/integrations"),
             ("this proposal", f"{local.web}/proposals/{proposal_id}"),
             ("Dagster", local.dagster),
         ):
-            table.add_row(what, where)
+            self._console.print(f" {what:<14}{where}", soft_wrap=True)  # whole, to be clicked or copied
         stages = "  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.result["seconds"].items())
-        self._console.print(table)
         self._console.print(f"[dim]{stages}[/]")
         if self._started:
             self._console.print("All of it stops now; [bold]make up[/] starts the same things and stays.")
@@ -239,5 +238,6 @@ class Demo:
 def _sources(informed_by: list[dict[str, Any]]) -> Iterator[str]:
     """A line a source, however many quotes of it were used."""
     quotes = Counter((each["title"], each["provider"], each["relevance"]) for each in informed_by)
-    for (title, provider, relevance), number in quotes.items():
+    for (title, name, relevance), number in quotes.items():
+        provider = PROVIDERS[name].title if name in PROVIDERS else name
         yield f"- *{title}*, {provider}, relevance {relevance:.2f}" + (f", {number} quotes" if number > 1 else "")
