@@ -190,7 +190,7 @@ def status(as_json: bool) -> None:
         return
     table = Table()
     for column in ("organisation", "provider", "status", "last synced", "documents", "clients", "last sync"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")  # a slug is for copying: whole, on two lines if need be
     for row in rows:
         last = f"{row['last_synced_at']:%Y-%m-%d %H:%M}" if row["last_synced_at"] else "never"
         table.add_row(
