@@ -60,7 +60,8 @@ class Demo:
         self._console.print(
             Panel(
                 f"The whole loop on this machine: connect {titles} (in the sandbox), pull what they hold through MCP, "
-                "roll it up into client profiles, search those, and write a proposal that says what it rests on.\n[dim]Every company and person below is fiction.[/]",
+                "roll it up into client profiles, search those, and write a proposal that says what it rests on.\n"
+                "[dim]Every company and person below is fiction.[/]",
                 title="[bold]Boots integrations",
                 border_style="yellow",
             )
