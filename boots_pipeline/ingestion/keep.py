@@ -147,11 +147,12 @@ class Keeper:
         for item in items:
             before = known.get(item.external_id)
             try:
-                stable = self._provider.stable(self._stream, item.payload)
+                payload = item.payload
+                stable = self._provider.stable(self._stream, payload)
                 payload_hash = hashlib.sha256(orjson.dumps(stable, option=orjson.OPT_SORT_KEYS)).digest()
                 if before is not None and before[0] == payload_hash:
                     continue
-                document = self._provider.document(self._stream, item.payload)
+                document = self._provider.document(self._stream, payload)
             except BadItem as reason:
                 rejected.append(Rejected(item.external_id, str(reason)))
                 continue
@@ -264,7 +265,7 @@ class Keeper:
             for fact in document.facts
         ]
         return (
-            row.item.external_id, text(document.title), text(document.content), Jsonb(row.item.payload),
+            row.item.external_id, text(document.title), text(document.content), Jsonb(row.item.json, dumps=bytes),
             row.content_hash, row.payload_hash, document.url, document.source_updated_at, len(row.passages),
             list(document.client_keys), document.names_client, Jsonb(facts), row.item.version, row.vector,
             model if row.vector is not None else None,

@@ -21,12 +21,18 @@ _ID_CHARACTERS = 500  # the natural key is a btree key, whose rows end at 2,704 
 
 @dataclass(frozen=True, slots=True)
 class Clean:
-    """A payload that can be kept, and its JSON."""
+    """A payload that can be kept, as JSON: read into objects it is three times as large, and batches wait for their
+    turn."""
 
     external_id: str
-    payload: dict[str, Any]
     json: bytes
     version: str | None = None
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The payload, read anew each time."""
+        read: dict[str, Any] = orjson.loads(self.json)
+        return read
 
 
 def clean(external_id: str, payload: Any, version: str | None = None) -> Clean:
@@ -36,11 +42,10 @@ def clean(external_id: str, payload: Any, version: str | None = None) -> Clean:
     external_id = text(external_id)
     if not 0 < len(external_id) <= _ID_CHARACTERS:
         raise BadItem(f"its id is empty or longer than {_ID_CHARACTERS} characters")
-    scrubbed = _value(payload, 0)
-    encoded = orjson.dumps(scrubbed)
+    encoded = orjson.dumps(_value(payload, 0))
     if len(encoded) > _BYTES:
         raise BadItem(f"it is larger than {_BYTES // 1_000_000} MB")
-    return Clean(external_id, scrubbed, encoded, text(version) if version is not None else None)
+    return Clean(external_id, encoded, text(version) if version is not None else None)
 
 
 def text(value: str) -> str:
