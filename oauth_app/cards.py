@@ -16,7 +16,6 @@ from oauth_app.wording import counted, duration, moment, stage
 COMING: tuple[tuple[str, str, str], ...] = (
     ("google_drive", "Google Drive", "Documents, sheets and slides that you share with clients."),
     ("quickbooks", "QuickBooks", "Customers, estimates and invoices."),
-    ("gmail", "Gmail", "Conversations with clients."),
 )
 
 _CARDS = """
@@ -98,9 +97,7 @@ def cards_of(person: Person) -> list[Card]:
     """Every provider's card: those that can be connected, then those to come."""
     with services().database.user(person.user_id) as transaction:
         rows = {row["provider"]: row for row in transaction.execute(_CARDS, [person.org_id]).fetchall()}
-    cards = [
-        _card(name, provider.title, rows.get(name), person.is_admin) for name, provider in sorted(PROVIDERS.items())
-    ]
+    cards = [_card(name, provider.title, rows.get(name), person.is_admin) for name, provider in PROVIDERS.items()]
     coming = [
         Card(name, title, brings, "not_available", "Not available yet", available=False)
         for name, title, brings in COMING

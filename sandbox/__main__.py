@@ -21,8 +21,11 @@ PROVIDERS
     GET  /hubspot/.well-known/oauth-authorization-server
     GET  /hubspot/oauth/authorize/user                    the consent page; POST decides: account, decision
     POST /hubspot/oauth/v3/token                          also …/revoke and …/introspect
+  gmail     Google's official remote Gmail server and Google's authorisation server
+    POST /gmail/mcp                                       MCP; tools are listed without a token, as by the real one
+    GET  /gmail/o/oauth2/v2/auth                          the consent page; also POST /gmail/token and …/revoke
   The one registered client: {CLIENT_ID} with secret {CLIENT_SECRET} (client_secret_post),
-  any loopback redirect URI that ends in /api/integrations/hubspot/callback, PKCE with S256.
+  any loopback redirect URI that ends in /api/integrations/<provider>/callback, PKCE with S256.
 
 \b
 CONTROL (no login, this machine only)
@@ -43,8 +46,8 @@ FAULTS
   after  how many such calls go well first (0); times: how often then (1), null for ever
   kind   status (401, 403, 429, 500, 503; retry_after in seconds)   slow (seconds)
          cut (the connection dies mid-answer)   html (a login page)   tool_error (MCP isError)
-         expire_tokens (all access tokens die)   duplicate, reorder, malformed_item, empty (in the page)
-         cycle (the next offset is 0 again)
+         expire_tokens (all access tokens die)   duplicate, reorder, malformed_item, truncated, empty
+         (in the page)   cycle (the next page is one that was)
 """
 
 

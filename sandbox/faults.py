@@ -9,10 +9,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Kind = Literal[
-    "status", "slow", "cut", "duplicate", "reorder", "cycle", "malformed_item", "html", "empty", "tool_error",
-    "expire_tokens",
+    "status", "slow", "cut", "duplicate", "reorder", "cycle", "malformed_item", "truncated", "html", "empty",
+    "tool_error", "expire_tokens",
 ]  # fmt: skip
-DATA_KINDS = frozenset({"duplicate", "reorder", "cycle", "malformed_item", "empty"})
+DATA_KINDS = frozenset({"duplicate", "reorder", "cycle", "malformed_item", "truncated", "empty"})
 
 
 class Fault(BaseModel):

@@ -136,6 +136,8 @@ class HubSpot:
                 items.reverse()
             case "malformed_item":
                 items[len(items) // 2] = {**items[len(items) // 2], "properties": "not an object"}
+            case "truncated":
+                del items[len(items) // 2 :]
             case "empty":
                 items.clear()
                 if isinstance(answer, dict):

@@ -4,6 +4,7 @@
 """
 
 from boots_pipeline.providers.base import Provider
+from boots_pipeline.providers.gmail import GMAIL
 from boots_pipeline.providers.hubspot import HUBSPOT
 
-PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (HUBSPOT,)}
+PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (HUBSPOT, GMAIL)}

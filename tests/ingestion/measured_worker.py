@@ -6,7 +6,8 @@ Prints the job's status and the peak resident memory in MB.
 
 import asyncio
 import os
-import resource
+import re
+from pathlib import Path
 
 from boots_pipeline.ingestion.sync import SyncEngine
 from boots_pipeline.providers import hubspot
@@ -30,7 +31,9 @@ def main() -> None:
     job = queue.claim(message.org_id, message.job_id, message.read_ct, "measured")
     assert job
     outcome = asyncio.run(engine.run(job, hubspot.HUBSPOT))
-    print(outcome.status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    # Not ru_maxrss, which starts at what the parent had when it forked.
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    print(outcome.status, int(peak) // 1024)
 
 
 if __name__ == "__main__":

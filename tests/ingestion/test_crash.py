@@ -18,6 +18,7 @@ from boots_pipeline.errors import DatabaseError
 from boots_pipeline.local.postgres import DatabaseUrls
 from boots_pipeline.providers.base import Document
 from boots_pipeline.providers.hubspot import HUBSPOT, HubSpot
+from boots_pipeline.resources import mcp_gateway
 from boots_pipeline.resources.database import Database
 from tests.conftest import Connected
 
@@ -181,7 +182,10 @@ def test_a_lost_database_connection_ends_the_run_and_the_next_one_goes_on(
     assert_as_if_nothing_had_happened(connected)
 
 
-def test_progress_gives_the_attempts_back(connected: Connected, small_pages: None) -> None:
+def test_progress_gives_the_attempts_back(
+    connected: Connected, small_pages: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcp_gateway, "_ATTEMPTS", 1)  # within a run: three would take 26 s here
     for done in range(1, 8):
         connected.outside.control("DELETE", "faults")
         connected.outside.fault(kind="status", status=503, after=1, times=None, tool="search_crm_objects")

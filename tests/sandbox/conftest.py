@@ -113,6 +113,15 @@ class Outside:
             async with Client(transport, mode=mode) as client:
                 yield Hub(client)
 
+    @contextlib.asynccontextmanager
+    async def stranger(self, path: str) -> AsyncIterator[Client]:
+        """A program without a token."""
+        async with (
+            httpx2.AsyncClient(verify=False) as http,
+            Client(streamable_http_client(f"{self.base_url}/{path}", http_client=http)) as client,
+        ):
+            yield client
+
 
 @dataclass
 class Hub:

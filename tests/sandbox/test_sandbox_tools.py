@@ -124,3 +124,15 @@ async def test_each_server_has_the_tools_of_the_real_one(outside: Any, path: str
         listed = (await hub.client.list_tools()).tools
     assert {tool.name: shape(tool.input_schema) for tool in listed} == facts(real)
     assert all(tool.description for tool in listed)
+
+
+@pytest.mark.parametrize(("path", "real"), [("gmail/mcp", "gmail")])
+async def test_googles_servers_list_their_tools_to_anybody(outside: Any, path: str, real: str) -> None:
+    async with outside.stranger(path) as client:
+        listed = (await client.list_tools()).tools
+    assert {tool.name: shape(tool.input_schema) for tool in listed} == facts(real)
+    assert all(tool.description for tool in listed)
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": listed[0].name, "arguments": {}}}
+    refused = outside.http.post(f"/{path}", json=call, headers={"Accept": "application/json, text/event-stream"})
+    assert refused.status_code == 401
+    assert "WWW-Authenticate" in refused.headers
