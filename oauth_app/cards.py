@@ -13,10 +13,7 @@ from oauth_app.session import Person
 from oauth_app.wording import counted, duration, moment, stage
 
 # Announced, and not connectable yet: name, title, what it will bring.
-COMING: tuple[tuple[str, str, str], ...] = (
-    ("google_drive", "Google Drive", "Documents, sheets and slides that you share with clients."),
-    ("quickbooks", "QuickBooks", "Customers, estimates and invoices."),
-)
+COMING: tuple[tuple[str, str, str], ...] = (("quickbooks", "QuickBooks", "Customers, estimates and invoices."),)
 
 _CARDS = """
 select s.provider, s.status, s.status_message as message, s.connected_at, s.last_synced_at,

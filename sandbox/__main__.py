@@ -24,6 +24,8 @@ PROVIDERS
   gmail     Google's official remote Gmail server and Google's authorisation server
     POST /gmail/mcp                                       MCP; tools are listed without a token, as by the real one
     GET  /gmail/o/oauth2/v2/auth                          the consent page; also POST /gmail/token and …/revoke
+  google_drive   Google's official remote Drive server, in the same way
+    POST /google_drive/mcp
   The one registered client: {CLIENT_ID} with secret {CLIENT_SECRET} (client_secret_post),
   any loopback redirect URI that ends in /api/integrations/<provider>/callback, PKCE with S256.
 

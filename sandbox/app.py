@@ -13,6 +13,7 @@ from sandbox.control import Control, LoopbackOnly
 from sandbox.faults import FaultPlan
 from sandbox.fiction import World
 from sandbox.gmail import Gmail
+from sandbox.google_drive import GoogleDrive
 from sandbox.grants import GrantBook
 from sandbox.hubspot import HubSpot
 from sandbox.intercept import Intercepted
@@ -28,7 +29,7 @@ def create_app(seed: int, size: str, base_url: str, state: Path | None = None) -
     `state` is a folder in which grants outlive the process.
     """
     world, faults, calls = World(seed, SIZES[size]), FaultPlan(), CallLog()
-    providers: Sequence[Provider] = [HubSpot(base_url), Gmail()]
+    providers: Sequence[Provider] = [HubSpot(base_url), GoogleDrive(base_url), Gmail()]
     books, managers, mounts = [], [], []
     for provider in providers:
         provider.populate(world)

@@ -5,6 +5,7 @@
 
 from boots_pipeline.providers.base import Provider
 from boots_pipeline.providers.gmail import GMAIL
+from boots_pipeline.providers.google_drive import GOOGLE_DRIVE
 from boots_pipeline.providers.hubspot import HUBSPOT
 
-PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (HUBSPOT, GMAIL)}
+PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (HUBSPOT, GOOGLE_DRIVE, GMAIL)}

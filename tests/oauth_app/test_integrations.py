@@ -31,8 +31,8 @@ def test_a_card_for_every_provider(admin: Browser) -> None:
     told = admin.get("/api/integrations").get_json()["integrations"]
     assert [(card["title"], card["available"], card["status"]) for card in told] == [
         ("HubSpot", True, "Never connected"),
+        ("Google Drive", True, "Never connected"),
         ("Gmail", True, "Never connected"),
-        ("Google Drive", False, "Not available yet"),
         ("QuickBooks", False, "Not available yet"),
     ]
     assert told[0]["can"] == ["connect"]

@@ -126,7 +126,7 @@ async def test_each_server_has_the_tools_of_the_real_one(outside: Any, path: str
     assert all(tool.description for tool in listed)
 
 
-@pytest.mark.parametrize(("path", "real"), [("gmail/mcp", "gmail")])
+@pytest.mark.parametrize(("path", "real"), [("gmail/mcp", "gmail"), ("google_drive/mcp", "google-drive")])
 async def test_googles_servers_list_their_tools_to_anybody(outside: Any, path: str, real: str) -> None:
     async with outside.stranger(path) as client:
         listed = (await client.list_tools()).tools
