@@ -73,17 +73,16 @@ def _forgo_durability(admin: str) -> None:
 
 @pytest.fixture
 def urls(postgres: str) -> Iterator[DatabaseUrls]:
-    """The URLs of a migrated database that nobody else uses."""
+    """The URLs of a migrated database that nobody else uses. Dagster has none here: its instances are in memory."""
     name = f"boots_{uuid4().hex[:12]}"
     admin = DatabaseUrls.on_socket(postgres, "postgres").owner
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(
-            sql.SQL("create database {} template template_boots strategy file_copy").format(sql.Identifier(name))
+            sql.SQL("create database {} template template_boots strategy wal_log").format(sql.Identifier(name))
         )
-    yield create_databases(postgres, name)
+    yield DatabaseUrls.on_socket(postgres, name)
     with psycopg.connect(admin, autocommit=True) as connection:
-        for database in (name, f"{name}_dagster"):
-            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(database)))
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
