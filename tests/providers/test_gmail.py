@@ -166,18 +166,19 @@ def test_what_a_long_thread_hides_is_counted_and_nothing_is_deleted(
 @pytest.mark.parametrize(
     "fault",
     [
-        {"kind": "expire_tokens"},
-        {"kind": "status", "status": 429, "retry_after": 1},
-        {"kind": "status", "status": 503},
-        {"kind": "cut"},
-        {"kind": "duplicate", "times": None},
-        {"kind": "reorder", "times": None},
+        {"kind": "expire_tokens", **THREAD},
+        {"kind": "expire_tokens", **SEARCH},
+        {"kind": "status", "status": 429, "retry_after": 1, **THREAD},
+        {"kind": "status", "status": 503, **THREAD},
+        {"kind": "cut", **THREAD},
+        {"kind": "cut", **SEARCH},
+        {"kind": "duplicate", "times": None, **SEARCH},
+        {"kind": "reorder", "times": None, **SEARCH},
     ],
-    ids=lambda fault: fault["kind"],
+    ids=lambda fault: f"{fault['tool']}-{fault['kind']}",
 )
-@pytest.mark.parametrize("where", [SEARCH, THREAD], ids=["search", "thread"])
-def test_what_passes_is_gone_through(mailbox: Connected, fault: dict[str, Any], where: dict[str, str]) -> None:
-    mailbox.outside.fault(after=1, **where, **fault)
+def test_what_passes_is_gone_through(mailbox: Connected, fault: dict[str, Any]) -> None:
+    mailbox.outside.fault(after=1, **fault)
     assert mailbox.sync().status == "completed", mailbox.job()
     assert mailbox.kept() == mailbox.truth()
 

@@ -156,18 +156,19 @@ def test_changes_come_with_a_delta_and_the_rest_with_a_reconciliation(drive: Con
 @pytest.mark.parametrize(
     "fault",
     [
-        {"kind": "expire_tokens"},
-        {"kind": "status", "status": 429, "retry_after": 1},
-        {"kind": "status", "status": 503},
-        {"kind": "cut"},
-        {"kind": "duplicate", "times": None},
-        {"kind": "reorder", "times": None},
+        {"kind": "expire_tokens", **DOWNLOAD},
+        {"kind": "expire_tokens", **SEARCH},
+        {"kind": "status", "status": 429, "retry_after": 1, **DOWNLOAD},
+        {"kind": "status", "status": 503, **DOWNLOAD},
+        {"kind": "cut", **DOWNLOAD},
+        {"kind": "cut", **SEARCH},
+        {"kind": "duplicate", "times": None, **SEARCH},
+        {"kind": "reorder", "times": None, **SEARCH},
     ],
-    ids=lambda fault: fault["kind"],
+    ids=lambda fault: f"{fault['tool']}-{fault['kind']}",
 )
-@pytest.mark.parametrize("where", [SEARCH, DOWNLOAD], ids=["search", "download"])
-def test_what_passes_is_gone_through(drive: Connected, fault: dict[str, Any], where: dict[str, str]) -> None:
-    drive.outside.fault(after=1, **where, **fault)
+def test_what_passes_is_gone_through(drive: Connected, fault: dict[str, Any]) -> None:
+    drive.outside.fault(after=1, **fault)
     assert drive.sync().status == "completed", drive.job()
     assert drive.kept() == drive.truth()
 
