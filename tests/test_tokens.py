@@ -63,7 +63,8 @@ def held(
 
 
 def refreshes(outside: Outside) -> int:
-    return len([call for call in outside.control("GET", "calls") if call.get("endpoint") == "token"])
+    calls = outside.control("GET", "calls")
+    return len([call for call in calls if call["arguments"].get("grant_type") == "refresh_token"])
 
 
 def test_a_token_that_lasts_is_handed_out(held: Held, outside: Outside) -> None:
