@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import psutil
 
 from boots_pipeline.local.supervisor import CHECKOUT
+from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.settings import Settings
 from tests.outside import free_port
 
@@ -54,7 +56,7 @@ class Commands:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if name not in told_to_boots and not name.startswith("HUBSPOT_")
+            if name not in told_to_boots and not name.startswith(tuple(f"{each.upper()}_" for each in PROVIDERS))
         }
         ports = {name: str(port) for name, port in self.ports.items()}
         return {**inherited, "PYTHONPATH": str(CHECKOUT), "BOOTS_HOME": str(self.home), **ports, **more}
@@ -76,6 +78,15 @@ class Commands:
     def end(self, process: "subprocess.Popen[str]", seconds: float = 150) -> Done:
         """Wait for a command."""
         return Done(process.wait(seconds), self.said)
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float) -> None:
+        """Wait until the running command has come to a point; when it does not, say what it has said and logged."""
+        until = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > until:
+                logs = (f"== {log.name}\n{log.read_text()[-2000:]}" for log in sorted(self.home.glob("logs/*")))
+                raise AssertionError("\n".join([self.said, *logs]))
+            time.sleep(0.1)
 
     def end_all(self) -> None:
         """End what a failed test has left."""

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from boots_pipeline.local.visitor import wait_for
 from boots_pipeline.providers import PROVIDERS
 from tests.local.commands import Commands
 
@@ -68,7 +67,7 @@ def test_without_a_supervisor_a_command_brings_its_own_database(fresh: Commands)
 def test_ctrl_c_and_sigkill_leave_a_folder_that_works(fresh: Commands) -> None:
     # In the middle of the start: nothing is left.
     starting = fresh.start("up")
-    wait_for(lambda: "database is up" in fresh.said or None, 60, "The start")
+    fresh.wait_for(lambda: "database is up" in fresh.said, 60)
     done = fresh.interrupt(starting)
     assert done.code == 130
     assert "nothing that this command started is left running" in done.said
@@ -76,7 +75,7 @@ def test_ctrl_c_and_sigkill_leave_a_folder_that_works(fresh: Commands) -> None:
 
     # A supervisor that is killed leaves its processes, and its files that speak of them.
     killed = fresh.start("up")
-    wait_for(lambda: "pages is up" in fresh.said or None, 60, "The start")
+    fresh.wait_for(lambda: "pages is up" in fresh.said, 60)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     left = fresh.processes()
@@ -88,7 +87,7 @@ def test_ctrl_c_and_sigkill_leave_a_folder_that_works(fresh: Commands) -> None:
 
     # The next start ends them; in the middle of its sync a Ctrl-C, from a person who presses it twice.
     syncing = fresh.start("demo")
-    wait_for(lambda: stream_is_in(fresh) or None, 120, "The middle of the sync")
+    fresh.wait_for(lambda: stream_is_in(fresh), 120)
     done = fresh.interrupt(syncing)
     assert done.code == 130
     assert "nothing that this command started is left running" in done.said
