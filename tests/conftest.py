@@ -7,7 +7,6 @@ session.
 import asyncio
 import base64
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from boots_pipeline.resources.tokens import TokenService
 from boots_pipeline.resources.vault import EnvelopeVault, KeyRing
 from boots_pipeline.settings import Settings, provider_settings
 from oauth_app.authorisation import Grant, authorisation_url, exchange, redirect_uri
+from tests.folders import server_folder
 from tests.local.running import boots  # noqa: F401  shared by tests/local and tests/browser
 from tests.outside import Outside, sandbox_process
 
@@ -47,17 +47,10 @@ settings.load_profile("boots")
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The socket folder of a server with a migrated template database.
-
-    Not in pytest's own folder: another pytest that starts meanwhile closes that to all but root, and as root the server
-    runs as somebody else.
-    """
+    """The socket folder of a server with a migrated template database."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the wheel warns where there is no XDG_RUNTIME_DIR
-        with (
-            tempfile.TemporaryDirectory(prefix="boots-tests-") as folder,
-            embedded_postgres(Path(folder) / "data") as socket_dir,
-        ):
+        with server_folder() as folder, embedded_postgres(folder / "data") as socket_dir:
             _forgo_durability(DatabaseUrls.on_socket(socket_dir, "postgres").owner)
             migrate(create_databases(socket_dir, "template_boots").owner)
             yield socket_dir

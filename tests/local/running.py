@@ -18,6 +18,7 @@ from boots_pipeline.local.runs import graphql
 from boots_pipeline.local.supervisor import Local, everything
 from boots_pipeline.local.visitor import Visitor, wait_for
 from boots_pipeline.settings import Settings, provider_settings
+from tests.folders import server_folder
 from tests.outside import Outside, free_port
 
 HARBOUR, MERIDIAN = "harbour-joinery", "meridian-signage"
@@ -159,22 +160,23 @@ class Running:
 
 
 @pytest.fixture(scope="session")
-def boots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def boots() -> Iterator[Running]:
     """Everything, with the sandbox's organisations in it and nothing connected."""
     provider_settings.cache_clear()
-    settings = Settings(
-        _env_file=None,
-        boots_home=tmp_path_factory.mktemp("boots"),
-        database_url=None,
-        worker_database_url=None,
-        web_port=free_port(),
-        dagster_port=free_port(),
-        code_server_port=free_port(),
-        sandbox_port=free_port(),
-    )
     # A test run that is told to end (a time limit, say) ends what it started, as the command does.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with everything(settings, lambda line: None, sandbox_size="small") as local:
-        assert seed(local.databases.owner, local.sandbox) == [HARBOUR, MERIDIAN]
-        yield Running(settings, local, Outside(local.sandbox))
+    with server_folder() as folder:
+        settings = Settings(
+            _env_file=None,
+            boots_home=folder / ".boots",
+            database_url=None,
+            worker_database_url=None,
+            web_port=free_port(),
+            dagster_port=free_port(),
+            code_server_port=free_port(),
+            sandbox_port=free_port(),
+        )
+        with everything(settings, lambda line: None, sandbox_size="small") as local:
+            assert seed(local.databases.owner, local.sandbox) == [HARBOUR, MERIDIAN]
+            yield Running(settings, local, Outside(local.sandbox))
     signal.signal(signal.SIGTERM, before)

@@ -10,17 +10,19 @@ import psycopg
 import pytest
 
 from boots_pipeline.providers import PROVIDERS
+from tests.folders import server_folder
 from tests.local.commands import Commands
 
 KEYS = {"ok", "organizations", "connections", "documents", "clients", "hits", "proposal", "seconds"}
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+def fresh() -> Iterator[Commands]:
     """A machine on which nothing has ever run. The tests with it go from the first command to the last."""
-    commands = Commands(tmp_path_factory.mktemp("fresh") / ".boots")
-    yield commands
-    commands.end_all()
+    with server_folder() as folder:
+        commands = Commands(folder / ".boots")
+        yield commands
+        commands.end_all()
 
 
 def test_a_taken_port_is_named_with_its_variable(fresh: Commands) -> None:
