@@ -23,7 +23,7 @@ from boots_pipeline.resources.live import LiveDocuments  # noqa: E402
 from boots_pipeline.resources.mcp_gateway import McpGateway  # noqa: E402
 from boots_pipeline.resources.queue import SyncQueue  # noqa: E402
 from boots_pipeline.resources.tokens import TokenService  # noqa: E402
-from boots_pipeline.resources.vault import EnvelopeVault, KeyRing  # noqa: E402
+from boots_pipeline.resources.vault_choice import vault_for  # noqa: E402
 from boots_pipeline.sensors.ingestion_queue import ingestion_queue  # noqa: E402
 from boots_pipeline.sensors.proposal_jobs import proposal_jobs  # noqa: E402
 from boots_pipeline.sensors.schedules import (  # noqa: E402
@@ -42,7 +42,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     Raises ConfigError without a worker's database or a vault key: no key, no start.
     """
     database = Database(settings.required("worker_database_url"), application="boots-pipeline")
-    gateway = McpGateway(database, TokenService(database, EnvelopeVault(KeyRing.from_settings(settings))))
+    gateway = McpGateway(database, TokenService(database, vault_for(settings)))
     queue = SyncQueue(database)
     embedder = embedder_for(settings)
     return dg.Definitions(

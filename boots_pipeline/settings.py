@@ -27,11 +27,15 @@ class Settings(BaseSettings):
     web_database_url: str | None = None
     dagster_pg_url: str | None = None
 
+    vault: Literal["envelope", "supabase"] = "envelope"
     vault_keys: SecretStr | None = None
     vault_key_file: Path | None = None
 
     public_base_url: str = "http://127.0.0.1:5050"
     secret_key: SecretStr | None = None
+
+    supabase_url: str | None = None
+    supabase_jwt_secret: SecretStr | None = None
 
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = None

@@ -20,10 +20,12 @@ from boots_pipeline.errors import BootsError
 from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.providers.base import Provider
 from boots_pipeline.resources.database import Connection
+from boots_pipeline.settings import provider_settings
 from oauth_app.authorisation import Grant, authorisation_url, exchange, redirect_uri, revoke
 from oauth_app.outcomes import Outcome, Refused
 from oauth_app.services import services
 from oauth_app.session import Person, require_admin, signed_in
+from oauth_app.verifier import open_verifier, seal_verifier
 
 logger = logging.getLogger(__name__)
 connect = Blueprint("connect", __name__, url_prefix="/api/integrations")
@@ -72,7 +74,7 @@ def begin(name: str) -> ResponseReturnValue:
             "select private.begin_connection(%s, %s, %s, %s, %s, %s, %s)",
             [
                 person.org_id, provider.name, _hash(state), _hash(nonce),
-                services().vault.seal(verifier, provider.name, _hash(state).hex()), provider.oauth.issuer, return_to,
+                seal_verifier(verifier, state, services().settings), provider.oauth.issuer, return_to,
             ],
         )  # fmt: skip
     response: Response = redirect(url, 303) if from_form() else jsonify(authorization_url=url)
@@ -108,8 +110,8 @@ def _finish(provider: Provider) -> None:
     try:
         person = _accept(provider, started, state)
         grant = exchange(
-            provider, _code(), services().vault.open(started.verifier, provider.name, _hash(state).hex()),
-            started.redirect_uri, request.args,
+            provider, _code(), open_verifier(started.verifier, state, services().settings), started.redirect_uri,
+            request.args,
         )  # fmt: skip
         _keep_or_give_back(provider, started, person, grant)
     except Refused as refused:
@@ -183,11 +185,19 @@ def _code() -> str:
 
 
 def account_is_connected(transaction: Connection, provider: Provider, account_id: str | None) -> bool:
-    """Whether a connection lives, here or elsewhere, that revoking a grant of this account may end."""
+    """Whether a connection lives, here or elsewhere, that revoking a grant of this account may end.
+
+    It may be another provider's that the same client asks at the same issuer: to Google, Drive and Gmail are one grant.
+    """
     row = transaction.execute(
-        "select private.account_is_connected(%s, %s) as yes", [provider.name, account_id]
+        "select bool_or(private.account_is_connected(name, %s)) as yes from unnest(%s::text[]) name",
+        [account_id, [each.name for each in PROVIDERS.values() if _asks_as(each) == _asks_as(provider)]],
     ).fetchone()
     return bool(row and row["yes"])
+
+
+def _asks_as(provider: Provider) -> tuple[str, str | None]:
+    return provider.oauth.issuer, provider_settings(provider.env_prefix).client_id
 
 
 def _keep_or_give_back(provider: Provider, started: Started, person: Person, grant: Grant) -> None:

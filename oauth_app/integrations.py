@@ -71,7 +71,7 @@ def disconnect(name: str) -> ResponseReturnValue:
         tokens = services().vault.for_connection(person.org_id, held["source_id"], transaction)
         if held["refresh_secret"] is not None:
             try:
-                refresh_token = tokens.read_token(held["refresh_secret"])
+                refresh_token = tokens.read_token(held["refresh_secret"], "refresh")
             except ConfigError:
                 refresh_token = None  # it does not open: it can still be deleted
         transaction.execute("select private.disconnect_source(%s, %s)", [person.org_id, provider.name])

@@ -1,15 +1,14 @@
 """What every answer and every cookie must carry: headers, content policy, session settings, limits, trusted hosts."""
 
-from datetime import timedelta
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
 from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.settings import Settings
+from oauth_app.session import SESSION_LIFE
 
 _MAX_BODY = 64 * 1024
-_SESSION_LIFE = timedelta(hours=12)
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -32,7 +31,7 @@ def secure(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",  # Strict is not sent when the provider sends the browser back
         SESSION_COOKIE_PATH="/",
-        PERMANENT_SESSION_LIFETIME=_SESSION_LIFE,
+        PERMANENT_SESSION_LIFETIME=SESSION_LIFE,
         MAX_CONTENT_LENGTH=_MAX_BODY,
         MAX_FORM_MEMORY_SIZE=_MAX_BODY,
         MAX_FORM_PARTS=50,

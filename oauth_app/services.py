@@ -7,8 +7,10 @@ from flask import current_app
 
 from boots_pipeline.errors import ConfigError, InfraError
 from boots_pipeline.resources.database import Database
-from boots_pipeline.resources.vault import EnvelopeVault, KeyRing
+from boots_pipeline.resources.vault import Vault
+from boots_pipeline.resources.vault_choice import vault_for
 from boots_pipeline.settings import Settings
+from oauth_app.supabase import SupabaseSignIn, supabase_sign_in
 
 _SECRET_KEY_BYTES = 32
 
@@ -19,7 +21,8 @@ class Services:
 
     settings: Settings
     database: Database
-    vault: EnvelopeVault
+    vault: Vault
+    supabase: SupabaseSignIn | None  # None: the development sign-in
 
     def close(self) -> None:
         """Give the connections back."""
@@ -34,23 +37,31 @@ def services() -> Services:
 
 def open_services(settings: Settings) -> Services:
     """Open them, or raise ConfigError with what to set."""
+    supabase = supabase_sign_in(settings)
     if settings.boots_env == "production":
-        raise ConfigError(
-            "BOOTS_ENV is production, where the development sign-in is refused, and there is no other sign-in yet."
-        )
-    vault = EnvelopeVault(KeyRing.from_settings(settings))
+        _refuse_development(settings, supabase)
+    vault = vault_for(settings)
     if len(settings.required("secret_key").encode()) < _SECRET_KEY_BYTES:
         raise ConfigError(f"SECRET_KEY must be at least {_SECRET_KEY_BYTES} bytes: it signs the sessions.")
     url = settings.required("web_database_url")
     _refuse_unbounded_role(url)
-    opened = Services(settings, Database(url, application="boots-web"), vault)
+    opened = Services(settings, Database(url, application="boots-web"), vault, supabase)
     try:
         with opened.database.connection() as connection:
-            vault.check_keys(connection)
+            vault.check(connection)
     except BaseException:
         opened.close()
         raise
     return opened
+
+
+def _refuse_development(settings: Settings, supabase: SupabaseSignIn | None) -> None:
+    if supabase is None:
+        raise ConfigError(
+            "BOOTS_ENV is production, where the development sign-in is refused: set SUPABASE_URL (docs/supabase.md)."
+        )
+    if not settings.public_base_url.startswith("https://"):
+        raise ConfigError("BOOTS_ENV is production, so PUBLIC_BASE_URL must be https: cookies and codes travel there.")
 
 
 def _refuse_unbounded_role(url: str) -> None:

@@ -30,10 +30,10 @@ from boots_pipeline.providers.base import Provider
 from boots_pipeline.providers.hubspot import HUBSPOT
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.embedder import WordllamaEmbedder
+from boots_pipeline.resources.envelope_vault import EnvelopeVault, KeyRing
 from boots_pipeline.resources.mcp_gateway import McpGateway
 from boots_pipeline.resources.queue import Job, SyncQueue
 from boots_pipeline.resources.tokens import TokenService
-from boots_pipeline.resources.vault import EnvelopeVault, KeyRing
 from boots_pipeline.settings import Settings, provider_settings
 from oauth_app.authorisation import Grant, authorisation_url, exchange, redirect_uri
 from tests.folders import server_folder

@@ -18,10 +18,10 @@ from boots_pipeline.providers.base import at_once
 from boots_pipeline.providers.hubspot import HUBSPOT, HubSpot, RemoteServer
 from boots_pipeline.resources import mcp_gateway, mcp_line
 from boots_pipeline.resources.database import Database
+from boots_pipeline.resources.envelope_vault import EnvelopeVault
 from boots_pipeline.resources.live import LiveDocuments
 from boots_pipeline.resources.mcp_gateway import McpGateway
 from boots_pipeline.resources.mcp_line import error_of, retry_after
-from boots_pipeline.resources.vault import EnvelopeVault
 from tests.conftest import Connected
 
 SEARCH = {"tool": "search_crm_objects"}
@@ -38,8 +38,8 @@ def connected(
         source = connected.source()
         with database.organisation(connected.organisation.id) as transaction:
             held = vault.for_connection(connected.organisation.id, connected.id, transaction)
-            ids = (source["access_token_vault_id"], source["refresh_token_vault_id"])
-            return [held.read_token(each) for each in ids if each]
+            ids = {"access": source["access_token_vault_id"], "refresh": source["refresh_token_vault_id"]}
+            return [held.read_token(vault_id, purpose) for purpose, vault_id in ids.items() if vault_id]
 
     caplog.set_level(logging.DEBUG)
     secrets = tokens()

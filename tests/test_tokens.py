@@ -21,8 +21,9 @@ from boots_pipeline.errors import ConfigError, NeedsReauth, Transient
 from boots_pipeline.providers.hubspot import HUBSPOT
 from boots_pipeline.resources import tokens
 from boots_pipeline.resources.database import Database
+from boots_pipeline.resources.envelope_vault import EnvelopeVault, KeyRing
 from boots_pipeline.resources.tokens import TokenService, expiry
-from boots_pipeline.resources.vault import EnvelopeVault, KeyRing
+from boots_pipeline.resources.vault import Purpose
 from boots_pipeline.settings import provider_settings
 from tests.conftest import Organisation
 from tests.outside import Outside
@@ -42,10 +43,10 @@ class Held:
     def access(self, refused: str | None = None) -> str:
         return self.service.access_token(self.org_id, self.source_id, HUBSPOT, refused)
 
-    def kept(self, purpose: str) -> str:
+    def kept(self, purpose: Purpose) -> str:
         row = self.owner.execute(f"select {purpose}_token_vault_id as id from connected_sources").fetchone()
         with self._database.organisation(self.org_id) as transaction:
-            return self._vault.for_connection(self.org_id, self.source_id, transaction).read_token(row["id"])
+            return self._vault.for_connection(self.org_id, self.source_id, transaction).read_token(row["id"], purpose)
 
     def expire(self) -> None:
         self.owner.execute("update connected_sources set token_expires_at = now() + interval '60 seconds'")
@@ -103,7 +104,7 @@ def test_processes_wait_for_each_other_too(held: Held, outside: Outside, urls: A
         "import os, sys; from uuid import UUID; from boots_pipeline.providers.hubspot import HUBSPOT;"
         "from boots_pipeline.resources.database import Database;"
         "from boots_pipeline.resources.tokens import TokenService;"
-        "from boots_pipeline.resources.vault import EnvelopeVault, KeyRing;"
+        "from boots_pipeline.resources.envelope_vault import EnvelopeVault, KeyRing;"
         "database = Database(os.environ['WORKER_DATABASE_URL'], application='other');"
         "service = TokenService(database, EnvelopeVault(KeyRing.parse(os.environ['VAULT_KEYS'])));"
         "token = service.access_token(UUID(sys.argv[1]), UUID(sys.argv[2]), HUBSPOT);"

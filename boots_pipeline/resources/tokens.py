@@ -67,7 +67,7 @@ class TokenService:
         self._check_keys()
         with self._database.organisation(org_id) as transaction:
             grant = _read_grant(transaction, org_id, source_id, provider)
-            token = self._vault.for_connection(org_id, source_id, transaction).read_token(grant.access_id)
+            token = self._vault.for_connection(org_id, source_id, transaction).read_token(grant.access_id, "access")
         if token != refused and _lasts(grant, provider):
             return token
         return self._refresh(org_id, source_id, provider, refused)
@@ -76,7 +76,7 @@ class TokenService:
         # Once a process, before it reads or seals anything: a wrong key would seal what nobody can open.
         if not self._keys_are_right:
             with self._database.connection() as connection:
-                self._vault.check_keys(connection)
+                self._vault.check(connection)
             self._keys_are_right = True
 
     def _refresh(self, org_id: UUID, source_id: UUID, provider: Provider, refused: str | None) -> str:
@@ -88,12 +88,12 @@ class TokenService:
             )
             grant = _read_grant(transaction, org_id, source_id, provider)
             vault = self._vault.for_connection(org_id, source_id, transaction)
-            token = vault.read_token(grant.access_id)
+            token = vault.read_token(grant.access_id, "access")
             if token != refused and _lasts(grant, provider):
                 return token
             if grant.refresh_id is None:
                 raise NeedsReauth(_RECONNECT)
-            renewed = asyncio.run(_spend(provider, vault.read_token(grant.refresh_id)))
+            renewed = asyncio.run(_spend(provider, vault.read_token(grant.refresh_id, "refresh")))
             access_id = vault.store_token(renewed.access_token, "access")
             # Most rotate, some do not answer with a refresh token at all: then the old one stays.
             refresh_id = vault.store_token(renewed.refresh_token, "refresh") if renewed.refresh_token else None

@@ -11,10 +11,10 @@ from boots_pipeline.ingestion.sync import SyncEngine
 from boots_pipeline.providers import hubspot
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.embedder import WordllamaEmbedder
+from boots_pipeline.resources.envelope_vault import EnvelopeVault, KeyRing
 from boots_pipeline.resources.mcp_gateway import McpGateway
 from boots_pipeline.resources.queue import SyncQueue
 from boots_pipeline.resources.tokens import TokenService
-from boots_pipeline.resources.vault import EnvelopeVault, KeyRing
 
 
 def main() -> None:

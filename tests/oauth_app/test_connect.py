@@ -347,4 +347,4 @@ def test_no_token_is_logged(admin: Browser, caplog: pytest.LogCaptureFixture, ap
     code = httpx2.URL(path).params["code"]
     assert code not in caplog.text.replace(path, "")
     with admin.client.session_transaction() as session:
-        assert set(session) == {"user_id", "org_id", "email", "csrf_token"}
+        assert set(session) == {"id", "csrf_token"}

@@ -48,15 +48,33 @@ def test_web_24_a_sign_in_starts_a_new_session(app: Flask, organisation: Organis
         session.update(csrf_token="planted", left_over="yes")
     answer = client.post("/login", data={"email": "admin@harbour-joinery.example"})
     with client.session_transaction() as session:
-        assert set(session) == {"user_id", "org_id", "email", "csrf_token"}
+        assert set(session) == {"id", "csrf_token"}
         assert session["csrf_token"] != "planted"
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
 
 
-def test_web_24_signing_out_ends_it(admin: Browser) -> None:
+def test_web_24_signing_out_ends_it_for_a_copy_of_the_cookie_too(admin: Browser, app: Flask) -> None:
+    copy = app.test_client()
+    copy.set_cookie("boots", admin.client.get_cookie("boots").value)
+    assert copy.get("/api/session").status_code == 200
     assert admin.post("/logout").status_code == 303
+    assert admin.get("/api/session").status_code == 401
+    assert copy.get("/api/session").status_code == 401
+
+
+def test_web_24_signing_in_again_ends_the_session_before(app: Flask, organisation: Organisation) -> None:
+    client = app.test_client()
+    client.post("/login", data={"email": "admin@harbour-joinery.example"})
+    copy = app.test_client()
+    copy.set_cookie("boots", client.get_cookie("boots").value)
+    client.post("/login", data={"email": "member@harbour-joinery.example"})
+    assert copy.get("/api/session").status_code == 401
+
+
+def test_web_24_a_session_ends_by_itself(admin: Browser, owner: psycopg.Connection) -> None:
+    owner.execute("update private.web_sessions set expires_at = now() - interval '1 second'")
     assert admin.get("/api/session").status_code == 401
 
 

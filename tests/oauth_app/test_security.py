@@ -162,6 +162,10 @@ def test_what_nobody_foresaw_is_not_told(
         ({"secret_key": "short"}, "at least 32 bytes"),
         ({"web_database_url": None}, "WEB_DATABASE_URL is not set"),
         ({"boots_env": "production"}, "development sign-in is refused"),
+        ({"boots_env": "production", "supabase_url": "https://x.supabase.co"}, "must be https"),
+        ({"supabase_jwt_secret": "k" * 32}, "SUPABASE_URL is not"),
+        ({"supabase_url": "https://x.supabase.co", "supabase_jwt_secret": "short"}, "at least 32 bytes"),
+        ({"vault": "supabase"}, "no Supabase Vault"),
         ({"web_database_url": "owner"}, "superuser"),
     ],
 )
