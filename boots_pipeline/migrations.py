@@ -61,12 +61,12 @@ def migrate(
     migrations = read_migrations(folder)
     connect = psycopg.connect(url, autocommit=True, options="-c TimeZone=UTC -c lock_timeout=5s")
     with connect as connection, _one_runner(connection):
-        for path in sorted((folder / "local").glob("*.sql")):
-            _apply_local(connection, path)
-        _install_pgmq(connection)
         _create_history(connection)
         for version in sorted(assume_applied):
             _assume(connection, migrations, version)
+        for path in sorted((folder / "local").glob("*.sql")):
+            _apply_local(connection, path)
+        _install_pgmq(connection)
         pending = _pending(connection, migrations)
         for migration in pending:
             _apply(connection, migration)

@@ -55,6 +55,13 @@ begin
 end
 $$;
 
+-- Whether the database has the vault, by signature: 0.2 sealed in another way. Who may not enter its schema cannot look.
+create function private.has_supabase_vault() returns boolean
+language sql stable security definer set search_path = '' as $$
+  select to_regprocedure('vault.create_secret(text, text, text, uuid)') is not null
+     and to_regprocedure('vault.update_secret(uuid, text, text, text, uuid)') is not null
+$$;
+
 -- A connection that is deleted, with its organisation for example, takes its secrets along; the envelope's follow by a
 -- foreign key, which the vault cannot have.
 create function private.forget_vault_secrets() returns trigger
@@ -72,5 +79,6 @@ create trigger forget_vault_secrets after delete on public.connected_sources
   for each row execute function private.forget_vault_secrets();
 
 revoke all on function private.vault_secret_name, private.vault_store, private.vault_read, private.vault_delete,
-  private.forget_vault_secrets from public;
-grant execute on function private.vault_store, private.vault_read, private.vault_delete to boots_worker, boots_web;
+  private.has_supabase_vault, private.forget_vault_secrets from public;
+grant execute on function private.vault_store, private.vault_read, private.vault_delete,
+  private.has_supabase_vault to boots_worker, boots_web;

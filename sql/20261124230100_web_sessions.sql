@@ -21,7 +21,7 @@ create policy dispatch on private.web_sessions to boots_dispatch using (true) wi
 create function private.begin_session(p_id_hash bytea, p_org_id uuid, p_email text, p_life interval) returns void
 language plpgsql volatile security definer set search_path = '' as $$
 declare
-  v_user uuid := (select auth.uid());
+  v_user uuid := private.user_id();
 begin
   if not exists (select from public.organization_members where org_id = p_org_id and user_id = v_user) then
     raise exception 'no member' using errcode = '42501';

@@ -85,6 +85,20 @@ def test_after_the_sprints_first_two_were_applied_by_hand(empty: str, postgres: 
     assert migrate(empty) == []
 
 
+def test_what_was_applied_by_hand_must_hold_what_later_files_need(empty: str, tmp_path: Path) -> None:
+    first = tmp_path / "sql"
+    shutil.copytree(
+        SQL_FOLDER, first, ignore=lambda _, names: [n for n in names if n[:14].isdigit() and n[:14] not in SPRINT]
+    )
+    migrate(empty, folder=first)
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute("alter table connected_sources drop column scopes, drop column mcp_server_url")
+        connection.execute("drop schema supabase_migrations cascade")
+    with pytest.raises(ConfigError, match=r"lacks public\.connected_sources\.mcp_server_url, .*scopes"):
+        migrate(empty, assume_applied=frozenset(SPRINT))
+    assert {row[0] for row in history(empty)} == set(SPRINT), "nothing else was begun"
+
+
 def test_four_at_once_apply_each_file_once(empty: str, folder: Callable[..., Path]) -> None:
     own = folder(
         v20260101000000_one="create table one (); select pg_sleep(0.1)",

@@ -18,11 +18,8 @@ class SupabaseVault:
     """The vault of a database with the extension `supabase_vault` 0.3 or later."""
 
     def check(self, connection: Connection) -> None:
-        """Refuse a database without it. By signature: 0.2 sealed in another way."""
-        row = connection.execute(
-            """select to_regprocedure('vault.create_secret(text, text, text, uuid)') is not null
-                  and to_regprocedure('vault.update_secret(uuid, text, text, text, uuid)') is not null as there"""
-        ).fetchone()
+        """Refuse a database without it."""
+        row = connection.execute("select private.has_supabase_vault() as there").fetchone()
         if row is None or not row["there"]:
             raise ConfigError(
                 "VAULT is supabase, but this database has no Supabase Vault 0.3 or later: run `create extension "
