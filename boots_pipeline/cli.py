@@ -5,6 +5,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +14,7 @@ import httpx
 import psycopg
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from boots_pipeline.errors import BootsError, ConfigError
@@ -102,6 +105,53 @@ def migrate(assume_applied: tuple[str, ...]) -> None:
         with databases(told, migrated=False) as urls:
             applied = migrate(urls.owner, assume_applied=frozenset(assume_applied), report=report)
     click.echo(f"{len(applied)} migrations applied." if applied else "Everything was applied already.")
+
+
+@main.command()
+@as_json
+def doctor(as_json: bool) -> None:
+    """Look at databases, vault, pages and providers, and say what to do. Exit code 1 when something is wrong."""
+    from boots_pipeline.doctor import examine
+
+    console, findings = Console(stderr=as_json, highlight=False), []
+    for finding in examine(_as_running(settings())):
+        findings.append(finding)
+        mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]·[/]"}[finding.ok]
+        console.print(f"{mark} [bold]{finding.what}[/]  {escape(finding.sentence)}")
+    wrong = any(finding.ok is False for finding in findings)
+    if as_json:
+        click.echo(json.dumps({"ok": not wrong, "findings": [asdict(finding) for finding in findings]}))
+    sys.exit(wrong)
+
+
+@main.group()
+def vault() -> None:
+    """Where the tokens are sealed."""
+
+
+@vault.command()
+def rotate() -> None:
+    """Seal every token with the first key of VAULT_KEYS, so that the keys behind it may be taken out."""
+    from boots_pipeline.resources.envelope_vault import EnvelopeVault, KeyRing
+    from boots_pipeline.resources.key_rotation import rotate
+
+    told = _as_running(settings())
+    if told.vault != "envelope":
+        raise ConfigError("Supabase Vault has one key, which is the server's own: there is nothing to rotate.")
+    ring = KeyRing.from_settings(told)
+    with _worker() as database:
+        with database.connection() as connection:
+            EnvelopeVault(ring).check(connection)
+        queue = SyncQueue(database)
+        sealed, in_use = rotate(
+            database, EnvelopeVault(ring), map(queue.organisation_id, queue.connected_organisations())
+        )
+    click.echo(f"{sealed} tokens are sealed with {ring.primary!r} now.")
+    for key_id in ring.others:
+        if held := in_use[key_id]:
+            click.echo(f"{key_id!r} still opens {held}, which were being renewed; run this again.")
+        else:
+            click.echo(f"{key_id!r} opens none any more: it may be taken out of VAULT_KEYS.")
 
 
 @main.command()
@@ -253,6 +303,21 @@ def search(text: str, slug: str, limit: int, as_json: bool) -> None:
 
 def _day(moment: Any) -> str:
     return f"{moment:%Y-%m-%d}" if moment else ""
+
+
+def _as_running(told: Settings) -> Settings:
+    """The settings with what a running supervisor has made for itself: its databases and its vault's key."""
+    if (local := attach(told)) is None:
+        return told
+    return told.model_copy(
+        update={
+            "database_url": local.databases.owner,
+            "worker_database_url": local.databases.worker,
+            "web_database_url": local.databases.web,
+            "dagster_pg_url": local.databases.dagster,
+            "vault_key_file": told.vault_key_file or Path(local.vault_key_file),
+        }
+    )
 
 
 @contextmanager

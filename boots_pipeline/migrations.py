@@ -74,6 +74,14 @@ def migrate(
     return [migration.version for migration in pending]
 
 
+def pending_migrations(url: str, folder: Path = SQL_FOLDER) -> list[str]:
+    """The versions that `migrate` would apply; it changes nothing. Raises ConfigError as `migrate` does."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        if not _value(connection, "select to_regclass('supabase_migrations.schema_migrations') is not null"):
+            return [migration.version for migration in read_migrations(folder)]
+        return [migration.version for migration in _pending(connection, read_migrations(folder))]
+
+
 @contextmanager
 def _one_runner(connection: psycopg.Connection) -> Iterator[None]:
     deadline = time.monotonic() + 120

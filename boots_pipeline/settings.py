@@ -70,6 +70,7 @@ class ProviderSettings(BaseSettings):
     authorization_url: str | None = None
     token_url: str | None = None
     revocation_url: str | None = None
+    discovery_url: str | None = None
 
 
 @cache

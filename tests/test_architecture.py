@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "boots_pipeline.sensors": WORK | {"boots_pipeline.partitions", "boots_pipeline.assets"},
     "boots_pipeline.definitions": {"boots_pipeline"},
     "boots_pipeline.local": WORK | {"boots_pipeline.migrations"},
-    "boots_pipeline.cli": WORK | {"boots_pipeline.migrations", "boots_pipeline.local"},
+    "boots_pipeline.doctor": SERVICES | {"boots_pipeline.migrations"},
+    "boots_pipeline.cli": WORK | {"boots_pipeline.migrations", "boots_pipeline.local", "boots_pipeline.doctor"},
     "oauth_app": SERVICES,
     "sandbox": set(),
 }

@@ -27,5 +27,6 @@ def _pointed_at(twin: str, provider: Provider) -> dict[str, str]:
         "REVOCATION_URL": facts.revocation_url,
     }
     told = {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET, "MCP_URL": f"{twin}/mcp", "ISSUER": twin}
+    told["DISCOVERY_URL"] = f"{twin}/.well-known/oauth-authorization-server"
     told |= {name: f"{twin}{urlsplit(address).path}" for name, address in addresses.items() if address}
     return {f"{provider.env_prefix}{name}": value for name, value in told.items()}

@@ -27,6 +27,7 @@ class OAuthFacts:
     authorization_url: str
     token_url: str
     revocation_url: str | None
+    discovery_url: str | None  # what it publishes of itself, for `boots doctor` to compare
     client_auth: Literal["client_secret_post", "client_secret_basic"]
     scopes: tuple[str, ...] = ()
     authorize_parameters: Mapping[str, str] = field(default_factory=dict)
@@ -240,6 +241,7 @@ class Provider(ABC):
             authorization_url=told.authorization_url or facts.authorization_url,
             token_url=told.token_url or facts.token_url,
             revocation_url=told.revocation_url or facts.revocation_url,
+            discovery_url=told.discovery_url or facts.discovery_url,
         )
 
     def headers(self, account_id: str | None) -> Mapping[str, str]:

@@ -43,6 +43,7 @@ def google_oauth(scope: str) -> OAuthFacts:
         authorization_url="https://accounts.google.com/o/oauth2/v2/auth",
         token_url="https://oauth2.googleapis.com/token",  # noqa: S106 an address
         revocation_url="https://oauth2.googleapis.com/revoke",
+        discovery_url="https://accounts.google.com/.well-known/openid-configuration",
         client_auth="client_secret_post",
         scopes=("openid", "https://www.googleapis.com/auth/userinfo.email", scope),
         # Without these there is no refresh token, or none at the second consent.

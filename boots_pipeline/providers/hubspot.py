@@ -136,6 +136,7 @@ class HubSpot(Provider):
         authorization_url="https://mcp.hubspot.com/oauth/authorize/user",
         token_url="https://mcp.hubspot.com/oauth/v3/token",  # noqa: S106 an address
         revocation_url="https://mcp.hubspot.com/oauth/v3/token/revoke",
+        discovery_url="https://mcp.hubspot.com/.well-known/oauth-authorization-server",
         client_auth="client_secret_post",
     )
     profiles = (RemoteServer(), NpmServer())

@@ -33,7 +33,7 @@ class KeyRing:
         if not keys or any(len(key) != 32 for key in keys.values()):
             raise ConfigError("VAULT_KEYS must be id:base64 pairs of 32 bytes each, separated by commas.")
         self._keys = keys
-        self.primary = next(iter(keys))
+        self.primary, *self.others = keys
 
     def __repr__(self) -> str:
         return f"KeyRing({', '.join(self._keys)})"
