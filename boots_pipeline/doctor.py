@@ -216,6 +216,8 @@ def _provider(provider: Provider) -> Iterator[Finding]:
             "Its authorisation server is the one that is pinned.",
             f"Its authorisation server publishes another {other} than is pinned: update Boots, or its variables.",
         )
+        if "S256" not in published.get("code_challenge_methods_supported", []):
+            yield Finding(provider.title, None, "Its authorisation server does not say that it checks PKCE.")
     status = httpx.get(provider.mcp_url, timeout=_SECONDS, follow_redirects=False).status_code
     there = status not in (404, 410) and status < 500
     yield _either(provider.title, there, f"Its MCP server answers ({status}).", f"No MCP server there ({status}).")

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from boots_pipeline.errors import ConfigError
@@ -71,6 +71,14 @@ class ProviderSettings(BaseSettings):
     token_url: str | None = None
     revocation_url: str | None = None
     discovery_url: str | None = None
+
+    @field_validator("mcp_url", "authorization_url", "token_url", "revocation_url", "discovery_url", "redirect_uri")
+    @classmethod
+    def _is_a_web_address(cls, told: str | None) -> str | None:
+        # People are sent there, and tokens: nothing but the web, whatever a browser would do with another scheme.
+        if told is not None and not told.startswith(("https://", "http://")):
+            raise ValueError("must begin with https:// (or http:// on this machine)")
+        return told
 
 
 @cache

@@ -143,7 +143,8 @@ def _consume(state: str) -> Started | None:
 
 
 def _accept(provider: Provider, started: Started, state: str) -> Person:
-    """Whether the answer is the one to what was asked: same provider, browser, person and issuer, and no refusal."""
+    """Whether the answer is the one to what was asked: same provider, browser, person, organisation and issuer, and no
+    refusal."""
     person = signed_in()
     nonce = request.cookies.get(_cookie_name(state), "")
     if (
@@ -151,6 +152,7 @@ def _accept(provider: Provider, started: Started, state: str) -> Person:
         or not hmac.compare_digest(_hash(nonce), started.browser_hash)
         or person is None
         or person.user_id != started.user_id
+        or person.org_id != started.org_id
     ):
         raise Refused(Outcome.MISMATCH)
     if not _is_admin(person, started.org_id):
@@ -197,7 +199,7 @@ def account_is_connected(transaction: Connection, provider: Provider, account_id
 
 
 def _asks_as(provider: Provider) -> tuple[str, str | None]:
-    return provider.oauth.issuer, provider_settings(provider.env_prefix).client_id
+    return provider.oauth_facts.issuer, provider_settings(provider.env_prefix).client_id
 
 
 def _keep_or_give_back(provider: Provider, started: Started, person: Person, grant: Grant) -> None:
