@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -130,6 +131,42 @@ def test_it_is_kept_before_it_is_used(held: Held, owner: psycopg.Connection) -> 
     owner.execute("alter table connected_sources add constraint broken check (token_expires_at < now()) not valid")
     with pytest.raises(Exception, match="broken"):
         held.access()
+
+
+_KILLED = """
+import os, signal, sys
+from uuid import UUID
+from boots_pipeline.providers.hubspot import HUBSPOT
+from boots_pipeline.resources.database import Database
+from boots_pipeline.resources.envelope_vault import EnvelopeVault, KeyRing
+from boots_pipeline.resources.tokens import TokenService
+
+class Killed(EnvelopeVault):
+    def for_connection(self, *where):
+        tokens = super().for_connection(*where)
+        tokens.store_token = lambda *what: os.kill(os.getpid(), signal.SIGKILL)
+        return tokens
+
+service = TokenService(
+    Database(os.environ["WORKER_DATABASE_URL"], application="killed"),
+    Killed(KeyRing.parse(os.environ["VAULT_KEYS"])),
+)
+service.access_token(UUID(sys.argv[1]), UUID(sys.argv[2]), HUBSPOT)
+"""
+
+
+def test_a_renewed_token_that_died_with_its_process_is_told_in_words(
+    held: Held, outside: Outside, urls: Any, vault_keys: str
+) -> None:
+    # The provider has rotated, and the new refresh token is gone: nobody can get it again, so nobody tries for long.
+    held.expire()
+    environment = os.environ | {"WORKER_DATABASE_URL": urls.worker, "VAULT_KEYS": vault_keys}
+    command = [sys.executable, "-c", _KILLED, str(held.org_id), str(held.source_id)]
+    assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
+    assert refreshes(outside) == 1
+    with pytest.raises(NeedsReauth, match=r"lost its renewed token when a process died\. Connect again"):
+        held.access()
+    assert refreshes(outside) == 2
 
 
 def test_a_revoked_grant_needs_a_person(held: Held, outside: Outside) -> None:

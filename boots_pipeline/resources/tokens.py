@@ -37,7 +37,7 @@ _LONGEST_ANSWER = 64 * 1024
 _LONGEST_TOKEN = 16 * 1024
 _ASSUMED_LIFE = 3_600
 _LONGEST_LIFE = 366 * 24 * 3_600
-_RECONNECT = "The connection was revoked or has run out. Connect again."
+_RECONNECT = "The connection was revoked, has run out, or lost its renewed token when a process died. Connect again."
 
 
 @dataclass(frozen=True)
