@@ -37,6 +37,7 @@ CONTROL (no login, this machine only)
   POST /_control/advance         {{"days": 1, "seed": 3}}: the next days; answers what changed
   POST /_control/reset           the first day again; tokens, faults and calls forgotten
   GET  /_control/calls           what was asked, in order; DELETE forgets
+  GET  /_control/secrets         every code and token that was given out, for a search where none may be
   GET  /_control/faults          orders that stand; POST adds, DELETE clears
 
 \b

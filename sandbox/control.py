@@ -59,6 +59,7 @@ class Control:
             Route("/faults", self.clear_faults, methods=["DELETE"]),
             Route("/calls", self.list_calls, methods=["GET"]),
             Route("/calls", self.clear_calls, methods=["DELETE"]),
+            Route("/secrets", self.list_secrets),
             Route("/reset", self.reset, methods=["POST"]),
         ]
 
@@ -127,6 +128,9 @@ class Control:
     async def clear_calls(self, request: Request) -> Response:
         self.calls.calls.clear()
         return await self.list_calls(request)
+
+    async def list_secrets(self, request: Request) -> Response:
+        return JSONResponse(sorted({secret for book in self.grants for secret in book.secrets()}))
 
     async def reset(self, request: Request) -> Response:
         self.world.reset()

@@ -60,6 +60,10 @@ class GrantBook:
         if self.kept is not None and self.kept.exists():
             self.refresh = {token: Grant(*of) for token, of in json.loads(self.kept.read_text()).items()}
 
+    def secrets(self) -> set[str]:
+        """Every code and token that was ever given out: what must be found nowhere."""
+        return {*self.codes, *self.used_codes, *self.access, *self.refresh, *self.dead_refresh}
+
     def issue_code(self, grant: Grant, redirect_uri: str, challenge: str | None) -> str:
         code = secrets.token_urlsafe(24)
         self.codes[code] = Code(grant, redirect_uri, challenge, time.monotonic() + CODE_LIFETIME)

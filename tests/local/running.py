@@ -5,6 +5,7 @@ tests/conftest.py makes the fixture known, because the browser's tests share it.
 """
 
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -153,6 +154,16 @@ class Running:
         told = self.graphql(_TICKS, sensor={**CODE_LOCATION, "sensorName": "changes_net"})
         ticks = told["sensorOrError"]["sensorState"]["ticks"]
         return [tick for tick in ticks if tick["timestamp"] > since and tick["endTimestamp"]]
+
+    def everything_written(self) -> Iterator[tuple[str, bytes]]:
+        """What all processes have written: their files, and both databases as a dump has them."""
+        for path in sorted(self.settings.boots_home.rglob("*")):
+            if path.is_file() and "postgres" not in path.parts and path.parent.name != "sandbox":
+                yield str(path), path.read_bytes()
+        (programs,) = self.rows("select setting from pg_config where name = 'BINDIR'")
+        for url in (self.local.databases.owner, self.local.databases.dagster):
+            dump = subprocess.run([f"{programs['setting']}/pg_dump", url], check=True, capture_output=True)
+            yield url, dump.stdout
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         """Ask Dagster's webserver, as its UI does."""

@@ -205,6 +205,21 @@ def test_the_night_puts_what_is_due_into_the_queue_once(boots: Running, first_sy
     assert boots.finished_job(job["id"])["status"] == "completed"
 
 
+def test_no_code_and_no_token_is_written_anywhere(boots: Running, first_sync: dict[str, Any]) -> None:
+    # After everything above: connecting, syncs, faults, a kill, proposals, pages. Renewed tokens are among them.
+    boots.rows("update connected_sources set token_expires_at = now() where status = 'active'")
+    with boots.visitor(HARBOUR) as visitor:
+        assert boots.finished_job(visitor.ask_for_sync("hubspot", "delta"))["status"] == "completed"
+    secrets = boots.outside.control("GET", "secrets")
+    assert len(secrets) >= 5, "a code, two access and two refresh tokens"
+    written = list(boots.everything_written())
+    found = [(secret[:6], where) for where, text in written for secret in secrets if secret.encode() in text]
+    assert found == []
+    kept = boots.documents(HARBOUR)["companies"]
+    assert any(next(iter(kept)).encode() in text for where, text in written if where.startswith("postgres")), "a search"
+    assert any(b"hubspot" in text for where, text in written if "/logs/" in where), "the logs are among it"
+
+
 def pid_of(boots: Running, run_id: str) -> int:
     """The process that works on a run, as its events tell."""
 
