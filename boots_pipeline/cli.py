@@ -258,7 +258,7 @@ def status(as_json: bool) -> None:
 def search(text: str, slug: str, limit: int, as_json: bool) -> None:
     """What the memory knows about something."""
     from boots_pipeline.knowledge.search import search_knowledge
-    from boots_pipeline.resources.embedder import embedder_for
+    from boots_pipeline.resources.choices import embedder_for
 
     with _worker() as database:
         found = search_knowledge(

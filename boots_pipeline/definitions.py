@@ -16,14 +16,12 @@ from boots_pipeline.assets.source_documents import documents_asset  # noqa: E402
 from boots_pipeline.ingestion.retention import Retention  # noqa: E402
 from boots_pipeline.ingestion.sync import SyncEngine  # noqa: E402
 from boots_pipeline.providers import PROVIDERS  # noqa: E402
+from boots_pipeline.resources.choices import embedder_for, language_model_for, vault_for  # noqa: E402
 from boots_pipeline.resources.database import Database  # noqa: E402
-from boots_pipeline.resources.embedder import embedder_for  # noqa: E402
-from boots_pipeline.resources.language_model import language_model_for  # noqa: E402
 from boots_pipeline.resources.live import LiveDocuments  # noqa: E402
 from boots_pipeline.resources.mcp_gateway import McpGateway  # noqa: E402
 from boots_pipeline.resources.queue import SyncQueue  # noqa: E402
 from boots_pipeline.resources.tokens import TokenService  # noqa: E402
-from boots_pipeline.resources.vault_choice import vault_for  # noqa: E402
 from boots_pipeline.sensors.ingestion_queue import ingestion_queue  # noqa: E402
 from boots_pipeline.sensors.proposal_jobs import proposal_jobs  # noqa: E402
 from boots_pipeline.sensors.schedules import (  # noqa: E402

@@ -19,8 +19,8 @@ from boots_pipeline.errors import BootsError, ConfigError
 from boots_pipeline.migrations import pending_migrations
 from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.providers.base import Provider
+from boots_pipeline.resources.choices import vault_for
 from boots_pipeline.resources.database import Database
-from boots_pipeline.resources.vault_choice import vault_for
 from boots_pipeline.settings import Settings, provider_settings
 
 _SECONDS = 10

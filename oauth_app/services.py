@@ -6,9 +6,9 @@ import psycopg
 from flask import current_app
 
 from boots_pipeline.errors import ConfigError, InfraError
+from boots_pipeline.resources.choices import vault_for
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.vault import Vault
-from boots_pipeline.resources.vault_choice import vault_for
 from boots_pipeline.settings import Settings
 from oauth_app.supabase import SupabaseSignIn, supabase_sign_in
 

@@ -24,8 +24,8 @@ from boots_pipeline.local.runs import latest_run
 from boots_pipeline.local.supervisor import Local, attach, everything
 from boots_pipeline.local.visitor import VisitError, Visitor, wait_for
 from boots_pipeline.providers import PROVIDERS
+from boots_pipeline.resources.choices import embedder_for
 from boots_pipeline.resources.database import Database
-from boots_pipeline.resources.embedder import embedder_for
 from boots_pipeline.resources.queue import SyncQueue
 from boots_pipeline.settings import Settings
 

@@ -15,9 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from boots_pipeline.errors import ConfigError
-from boots_pipeline.settings import Settings
-
 Vectors = NDArray[np.float32]
 
 LONGEST_VECTOR = 1900  # what still fits into a row beside its other columns (docs/decisions.md)
@@ -117,22 +114,3 @@ def _load_wordllama() -> tuple[Tokenizer, Vectors]:
     loaded = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
     loaded.tokenizer.no_padding()
     return loaded.tokenizer, loaded.embedding
-
-
-def embedder_for(settings: Settings) -> Embedder:
-    """The model that EMBEDDING_MODEL names, at OpenAI or what speaks like it; without one, that inside the wheel.
-
-    The language model's key alone changes nothing here: it may be set long after the first vectors were made. Raises
-    ConfigError when a server's model is named and there is no key for it.
-    """
-    name = settings.embedding_model
-    if name is None or name == WordllamaEmbedder.model:
-        return WordllamaEmbedder()
-    if settings.openai_api_key is None:
-        raise ConfigError(
-            f"EMBEDDING_MODEL names {name}, which needs OPENAI_API_KEY. Set it, or leave EMBEDDING_MODEL unset for the "
-            "model that needs no key."
-        )
-    from boots_pipeline.resources.openai_models import OpenAIEmbedder  # 0.6 s that most processes need not wait for
-
-    return OpenAIEmbedder(settings.openai_api_key.get_secret_value(), settings.openai_base_url, name)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from boots_pipeline.errors import ConfigError
+from boots_pipeline.resources.choices import embedder_for
 from boots_pipeline.resources.embedder import (
     Embedder,
     WordllamaEmbedder,
-    embedder_for,
     wordless,
 )
 from boots_pipeline.resources.openai_models import OpenAIEmbedder
