@@ -50,6 +50,23 @@ def test_every_function_does_what_its_verdict_says(superuser: Connection) -> Non
     check_functions(superuser)
 
 
+def test_a_grant_by_columns_names_those_of_its_verdict(superuser: Connection) -> None:
+    granted = superuser.execute(
+        """select attrelid::regclass::text as on, grantee::regrole::text as to, lower(privilege_type) as privilege,
+                  array_agg(attname::text order by attname) as columns
+             from pg_attribute join pg_class c on c.oid = attrelid, aclexplode(attacl)
+            where relnamespace <> 'pg_catalog'::regnamespace group by attrelid, grantee, privilege_type"""
+    ).fetchall()
+    expected: dict[tuple[str, ...], list[str]] = {}
+    for line in verdicts.COLUMNS.strip("\n").splitlines():
+        if line[0] != " ":
+            table, role, privilege, *columns = line.split()
+            expected[table, role, privilege] = columns
+        else:
+            expected[table, role, privilege] += line.split()
+    assert {(row["on"], row["to"], row["privilege"]): row["columns"] for row in granted} == expected
+
+
 def test_a_new_object_needs_a_verdict(superuser: Connection) -> None:
     superuser.execute("create table public.notes (org_id uuid not null, body text not null)")
     superuser.execute("create function public.note() returns int language sql as 'select 1'")

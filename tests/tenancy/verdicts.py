@@ -14,7 +14,6 @@ A table has four signs a caller, for select, insert, update and delete:
 A function has one: x may call it, . may not.
 """
 
-# Columns matter, too: what of connected_sources a member may read and write is in test_columns.py.
 TABLES = """
                                       anon   A      B      gone   worker pages  forger disp   audit  owner
 auth.users                            ....   ....   ....   ....   ....   ....   ....   ....   ....   ****
@@ -99,4 +98,29 @@ public.claim_next_job                 .      .      .      .      x      .      
 public.find_source_documents          .      x      x      x      x      .      .      .      .
 public.match_client_intelligence      .      x      x      x      x      .      .      .      .
 public.match_source_documents         .      x      x      x      x      .      .      .      .
+"""
+
+# Where a grant names columns, these they are. Nobody but the owner and the dispatcher writes mcp_server_url.
+COLUMNS = """
+client_intelligence       boots_audit    select  client_id org_id profile retired_at
+connected_sources         authenticated  insert  connected_by org_id provider
+connected_sources         authenticated  select  connected_at connected_by created_at external_account_id
+                                                 external_account_name id last_synced_at org_id provider scopes status
+                                                 status_message updated_at
+connected_sources         boots_audit    select  connected_at id org_id provider status
+connected_sources         boots_worker   update  access_token_vault_id external_account_id external_account_name
+                                                 refresh_token_vault_id scopes status status_message token_expires_at
+                                                 updated_at
+ingestion_jobs            boots_audit    select  created_at error_class finished_at id lease_until message_id org_id
+                                                 source_id status
+ingestion_jobs            boots_worker   update  attempt checkpoint documents_added documents_changed documents_embedded
+                                                 documents_removed documents_unchanged items_expected items_quarantined
+                                                 items_seen stage
+jobs                      authenticated  insert  job_type org_id payload
+organizations             boots_audit    select  id slug
+proposals                 authenticated  insert  brief created_by org_id status title
+source_document_passages  boots_audit    select  document_id embedding_model org_id
+source_documents          boots_audit    select  deleted_at embedding_model id org_id passage_count
+source_documents          boots_dispatch select  deleted_at id org_id raw_payload
+source_documents          boots_dispatch update  content embedding embedding_model facts passage_count raw_payload
 """
