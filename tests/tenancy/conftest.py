@@ -3,13 +3,14 @@ undone, and no test leaves a trace in the other organisation.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from boots_pipeline.local.postgres import DatabaseUrls
 from tests.tenancy.matrix import undone
@@ -49,14 +50,19 @@ class Attacker:
 
     connection: Connection
 
-    def attempt(self, statement: str, parameters: Any = None) -> list[dict[str, Any]] | str:
+    def attempt(self, statement: str | sql.Composed, parameters: Any = None) -> list[dict[str, Any]] | str:
         """The rows that came back, or the SQLSTATE of the refusal. Undone either way."""
+        return self._ask(statement, parameters, lambda cursor: cursor.fetchall() if cursor.description else [])
+
+    def touched(self, statement: str) -> int | str:
+        """How many rows it reached, or the SQLSTATE."""
+        return self._ask(statement, None, lambda cursor: cursor.rowcount)
+
+    def _ask(self, statement: Any, parameters: Any, answer: Callable[[psycopg.Cursor[Any]], Any]) -> Any:
         try:
             with undone(self.connection):
-                cursor = self.connection.execute(statement, parameters)
-                return cursor.fetchall() if cursor.description else []
+                return answer(self.connection.execute(statement, parameters))
         except psycopg.Error as error:
-            assert error.sqlstate is not None
             return error.sqlstate
 
 

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import sql
 
-from tests.tenancy.scene import REMOVED, A, B, Connection, Table, Tenant, insert, whose
+from tests.tenancy.scene import REMOVED, A, B, Connection, Table, Tenant, insertion, whose
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def acting_as(connection: Connection, caller: Caller) -> Iterator[None]:
 
 
 def table_line(connection: Connection, table: Table) -> dict[str, str]:
-    """What each caller may do with a table: four signs, as verdicts.py explains them. The connection is a superuser's."""
+    """What each caller may do with a table: four signs, as verdicts.py explains them. A superuser's connection asks."""
     held = whose(connection, table)
     line = {}
     with undone(connection):
@@ -127,7 +127,13 @@ def _reach(connection: Connection, caller: Caller, statement: str) -> Counter[UU
     try:
         with acting_as(connection, caller):
             cursor = connection.execute(statement)
-            return Counter(row["whose"] for row in cursor.fetchall()) if cursor.description else Counter()
+            reached = Counter(row["whose"] for row in cursor.fetchall()) if cursor.description else Counter()
+        if not statement.startswith("select"):
+            # With nothing returned no policy for reading has a say: it must reach no more.
+            with acting_as(connection, caller):
+                blind = connection.execute(statement.partition(" returning ")[0]).rowcount
+            return reached if blind == reached.total() else "!"
+        return reached
     except psycopg.Error as error:
         return _refusal(error)
 
@@ -161,7 +167,8 @@ def _insert_sign(connection: Connection, table: Table, caller: Caller, granted: 
             try:
                 with acting_as(connection, caller):
                     # What is returned must be visible, too; a stranger's row would only have to go in.
-                    insert(connection, table, given, returning if tenant is caller.home else "")
+                    then = returning if tenant is caller.home else ""
+                    connection.execute(insertion(table, given, then), given)
                     outcomes[tenant] = "I"
             except psycopg.Error as error:
                 outcomes[tenant] = _refusal(error)

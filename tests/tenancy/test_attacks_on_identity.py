@@ -6,6 +6,7 @@ import json
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from boots_pipeline.errors import DatabaseError
@@ -112,12 +113,32 @@ def test_attack_21_what_a_statement_left_for_the_session(one_connection: Databas
     nobody_is_left(one_connection)
 
 
+def test_attack_21_the_pipelines_next_job(urls: DatabaseUrls) -> None:
+    database = Database(urls.worker, application="one", size=1)
+    seen = "select distinct org_id from source_documents"
+    try:
+        for organisation in (A, B):
+            with database.organisation(organisation.id) as transaction:
+                assert transaction.execute(seen).fetchall() == [{"org_id": organisation.id}]
+            with database.connection() as connection:
+                assert connection.execute(seen).fetchall() == []
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize("named", ["", str(uuid4())])
+def test_attack_22_no_job_no_rows(worker: Attacker, tables: list[Table], named: str) -> None:
+    worker.connection.execute("select set_config('app.org_id', %s, true)", [named])
+    assert shown(worker, tables) == set()
+
+
 def test_attack_22_a_setting_of_a_transaction_where_there_is_none(database: Database, web_database: Database) -> None:
     """In autocommit it ends with its own statement, and the next one sees nothing: it fails closed."""
     with database.connection() as connection:
         connection.execute("select set_config('app.org_id', %s, true)", [str(A.id)])
         assert connection.execute("select * from source_documents").fetchall() == []
-    with pytest.raises(DatabaseError, match="42501"), web_database.connection() as connection:
+    with web_database.connection() as connection:
         connection.execute("select set_config('request.jwt.claims', %s, true)", [json.dumps({"sub": str(A.member)})])
         connection.execute("set local role authenticated")
-        connection.execute("select * from source_documents")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select * from source_documents")

@@ -19,7 +19,7 @@ REFUSED = "42501"
 
 
 def test_attack_12_a_view_runs_as_who_asks(superuser: Connection) -> None:
-    """There is none; one that is made without thinking is found, and one that is made well shows what its reader may see."""
+    """There is none. One that is made without thinking is found; one that is made well shows what its reader may."""
     shown = {}
     for kind in ("", "with (security_invoker = true)"):
         with undone(superuser):
@@ -54,8 +54,8 @@ def test_attack_13_a_function_above_the_policies_asks_who_is_asking(
     """An admin of another organisation, and members who are no admins, get nothing from what the pages may call."""
     functions = superuser.execute(
         """select p.oid::regproc::text as name, proargnames[1:pronargs] as arguments,
-                  (select array_agg(typname::text order by place) from unnest(proargtypes) with ordinality as a (oid, place)
-                     join pg_type t using (oid)) as types
+                  (select array_agg(typname::text order by place)
+                     from unnest(proargtypes) with ordinality as a (oid, place) join pg_type t using (oid)) as types
              from pg_proc p where pronamespace = 'private'::regnamespace and prosecdef and proargnames[1] = 'p_org_id'
               and has_function_privilege('boots_web', p.oid, 'execute')"""
     ).fetchall()

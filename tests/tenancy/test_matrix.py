@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import psycopg
+import pytest
 
 from boots_pipeline.local.postgres import DatabaseUrls
 from boots_pipeline.migrations import migrate
@@ -29,16 +30,20 @@ def check_functions(connection: Connection) -> None:
 
 
 def _compare(table: str, expected: dict[str, dict[str, str]], found: dict[str, Callable[[], dict[str, str]]]) -> None:
-    wrong = []
-    for name, line in found.items():
-        if name not in expected:
-            wrong.append(
-                f"{name} has no verdict: say in tests/tenancy/verdicts.py, {table}, who may do what with it. "
-                f"As it is, it would read\n{as_text(name, line())}"
-            )
-        elif (told := line()) != expected[name]:
-            wrong.append(f"expected\n{as_text(name, expected[name])}\nand found\n{as_text(name, told)}")
-    wrong += [f"{name} is gone: take its line out of {table}." for name in expected.keys() - found.keys()]
+    missing = [
+        f"{name} has no verdict: say in tests/tenancy/verdicts.py, {table}, who may do what with it. "
+        f"As it is, it would read\n{as_text(name, line())}"
+        for name, line in found.items()
+        if name not in expected
+    ]
+    missing += [f"{name} is gone: take its line out of {table}." for name in expected.keys() - found.keys()]
+    assert not missing, "\n".join(missing)
+    told = {name: line() for name, line in found.items()}
+    wrong = [
+        f"expected\n{as_text(name, expected[name])}\nand found\n{as_text(name, line)}"
+        for name, line in told.items()
+        if line != expected[name]
+    ]
     assert not wrong, "\n".join(wrong)
 
 
@@ -71,12 +76,8 @@ def test_a_new_object_needs_a_verdict(superuser: Connection) -> None:
     superuser.execute("create table public.notes (org_id uuid not null, body text not null)")
     superuser.execute("create function public.note() returns int language sql as 'select 1'")
     for check, name in ((check_tables, "public.notes"), (check_functions, "public.note")):
-        try:
+        with pytest.raises(AssertionError, match=f"{name} has no verdict: say in tests/tenancy/verdicts.py"):
             check(superuser)
-        except AssertionError as error:
-            assert f"{name} has no verdict: say in tests/tenancy/verdicts.py" in str(error)
-        else:
-            raise AssertionError(f"{name} went unnoticed")
 
 
 def test_a_server_that_grants_everything_by_default_makes_no_difference(postgres: str) -> None:

@@ -1,4 +1,4 @@
-"""Who may do what: the verdicts that test_matrix.py holds the database to, by doing it. A new object needs its line here.
+"""Who may do what: the verdicts that test_matrix.py holds the database to, by doing it. What is new needs a line here.
 
 The callers, from left to right:
   anon    nobody, as Supabase's API calls nobody              pages   boots_web itself, for an admin of A who names A
