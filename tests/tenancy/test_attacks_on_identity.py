@@ -4,7 +4,7 @@ tests/oauth_app.)
 
 import json
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -14,6 +14,8 @@ from boots_pipeline.local.postgres import DatabaseUrls
 from boots_pipeline.resources.database import Database
 from tests.tenancy.conftest import Attacker, member_session
 from tests.tenancy.scene import REMOVED, A, B, Connection, Table
+
+NOBODY = UUID(int=7)
 
 
 def shown(attacker: Attacker, tables: list[Table]) -> set[Any]:
@@ -51,7 +53,7 @@ def test_attack_19_a_token_outlives_the_membership(urls: DatabaseUrls, tables: l
 
 
 @pytest.mark.parametrize("claims", [
-    "", "{}", "null", '{"sub": null}', '{"sub": ""}', f'{{"sub": "{uuid4()}"}}', '{"role": "service_role"}',
+    "", "{}", "null", '{"sub": null}', '{"sub": ""}', f'{{"sub": "{NOBODY}"}}', '{"role": "service_role"}',
 ])  # fmt: skip
 def test_attack_20_claims_that_name_nobody(urls: DatabaseUrls, tables: list[Table], claims: str) -> None:
     with member_session(urls, claims) as attacker:
@@ -102,6 +104,7 @@ def test_attack_21_the_next_borrower_of_a_connection(one_connection: Database) -
 
 @pytest.mark.parametrize("left", [
     f"select set_config('request.jwt.claims', '{{\"sub\": \"{A.member}\"}}', false)",
+    f"select set_config('request.jwt.claim.sub', '{A.member}', false)",
     f"select set_config('app.org_id', '{A.id}', false)",
     "set session role authenticated",
     "set search_path = pg_temp",
@@ -126,7 +129,7 @@ def test_attack_21_the_pipelines_next_job(urls: DatabaseUrls) -> None:
         database.close()
 
 
-@pytest.mark.parametrize("named", ["", str(uuid4())])
+@pytest.mark.parametrize("named", ["", str(NOBODY)])
 def test_attack_22_no_job_no_rows(worker: Attacker, tables: list[Table], named: str) -> None:
     worker.connection.execute("select set_config('app.org_id', %s, true)", [named])
     assert shown(worker, tables) == set()
