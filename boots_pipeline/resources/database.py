@@ -38,7 +38,7 @@ class Database:
             kwargs={
                 "row_factory": dict_row,
                 "application_name": self._application,
-                # Where pg_temp is not named it comes first, and a temporary table hides one of ours from the next borrower.
+                # Where pg_temp is not named it comes first: a temporary table would hide ours from the next borrower.
                 "options": "-c TimeZone=UTC -c search_path=public,extensions,pg_temp",
                 # A plan made for another organisation's size is the wrong plan (reference: §4.3 of performance).
                 "prepare_threshold": None,
