@@ -38,7 +38,8 @@ class Database:
             kwargs={
                 "row_factory": dict_row,
                 "application_name": self._application,
-                "options": "-c TimeZone=UTC -c search_path=public,extensions",
+                # Where pg_temp is not named it comes first: a temporary table would hide ours from the next borrower.
+                "options": "-c TimeZone=UTC -c search_path=public,extensions,pg_temp",
                 # A plan made for another organisation's size is the wrong plan (reference: §4.3 of performance).
                 "prepare_threshold": None,
             },
@@ -47,6 +48,7 @@ class Database:
             timeout=10,
             max_lifetime=1800,
             configure=_configure,
+            reset=_forget_the_borrower,
             check=ConnectionPool.check_connection,
             open=False,
         )
@@ -108,6 +110,13 @@ def _refuse_unbounded(url: str) -> None:
 def _configure(connection: psycopg.Connection[Any]) -> None:
     register_vector(connection)
     connection.commit()
+
+
+def _forget_the_borrower(connection: psycopg.Connection[Any]) -> None:
+    """Settings of a transaction end with it; this is for what a statement set for the session, organisation or role."""
+    connection.set_autocommit(True)
+    connection.execute("reset all; reset role")
+    connection.set_autocommit(False)
 
 
 @contextmanager

@@ -75,6 +75,32 @@ def test_by_hand_the_queued_job_is_adopted_and_everything_computed(
     assert found["every_fact_has_a_living_source"].partition == organisation.slug
 
 
+def test_attack_24_no_row_reaches_an_event_a_log_or_the_job(
+    materialize: Callable[[], dg.ExecuteInProcessResult],
+    connect: Callable[..., UUID],
+    organisation: Organisation,
+    instance: dg.DagsterInstance,
+    outside: Outside,
+    owner: psycopg.Connection,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Postgres answers a value that it will not take with the value."""
+    connect(organisation)
+    owner.execute("alter table source_documents add constraint numbers_only check (title::int > 0) not valid")
+    result = materialize()
+    assert owner.execute("select count(*) as n from source_documents").fetchone() == {"n": 0}
+    job = owner.execute("select status, error_class, error_message from ingestion_jobs").fetchone()
+    assert not result.success
+    events = [record.event_log_entry for record in instance.get_records_for_run(result.run_id).records]
+    told = "".join([*(dg.serialize_value(event) for event in events), caplog.text, *capfd.readouterr(), str(job)])
+    assert "Postgres error 22P02" in told  # that it failed, and
+    names = [company["properties"]["name"] for company in outside.truth(organisation.slug)["companies"].values()]
+    assert names
+    for secret in ("invalid input", *names):
+        assert secret not in told
+
+
 def test_a_sync_that_runs_elsewhere_is_left_alone(
     materialize: Callable[[], dg.ExecuteInProcessResult],
     connect: Callable[..., UUID],

@@ -154,6 +154,25 @@ def test_what_nobody_foresaw_is_not_told(
     assert "42703" in caplog.text
 
 
+def test_attack_24_no_row_reaches_a_page_or_its_log(
+    admin: Browser, owner: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Postgres answers a value that it will not take with the value."""
+    owner.execute("alter table proposals add constraint numbers_only check (title::int > 0) not valid")
+    try:
+        answers = [
+            admin.post("/api/proposals", json={"title": "for your eyes", "brief": "only"}),
+            admin.post_form("/proposals", title="for your eyes", brief="only"),
+        ]
+    finally:
+        owner.execute("alter table proposals drop constraint numbers_only")
+    assert [answer.status_code for answer in answers] == [500, 500]
+    told = "".join([*(answer.text for answer in answers), caplog.text])
+    assert "Postgres error 22P02" in caplog.text
+    for secret in ("for your eyes", "invalid input"):
+        assert secret not in told
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
