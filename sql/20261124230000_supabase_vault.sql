@@ -48,10 +48,11 @@ $$;
 
 create function private.vault_delete(p_org_id uuid, p_connection_id uuid) returns void
 language plpgsql volatile security definer set search_path = '' as $$
+declare
+  v_access text := private.vault_secret_name(p_org_id, p_connection_id, 'access');
+  v_refresh text := private.vault_secret_name(p_org_id, p_connection_id, 'refresh');
 begin
-  delete from vault.secrets
-   where name in (private.vault_secret_name(p_org_id, p_connection_id, 'access'),
-                  private.vault_secret_name(p_org_id, p_connection_id, 'refresh'));
+  delete from vault.secrets where name in (v_access, v_refresh);
 end
 $$;
 

@@ -17,6 +17,7 @@ _KEYS_OF_ALL = {
     "proposals_pkey": "the portal's; random, and chosen by no member",
     "jobs_pkey": "the portal's; random, and chosen by no member",
     "private.oauth_states_pkey": "the hash of 48 random bytes",
+    "private.web_sessions_pkey": "the hash of 32 random bytes",
 }
 _OURS = "('public'::regnamespace, 'private'::regnamespace)"
 

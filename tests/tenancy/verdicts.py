@@ -28,6 +28,7 @@ private.app_secrets                   ....   ....   ....   ....   SIUD   SIUD   
 private.oauth_states                  ....   ....   ....   ....   ....   ....   ....   ****   ....   0000
 private.rate_budgets                  ....   ....   ....   ....   ....   ....   ....   ****   ....   ****
 private.vault_keys                    ....   ....   ....   ....   **..   **..   **..   ....   ....   ****
+private.web_sessions                  ....   ....   ....   ....   ....   ....   ....   **.*   ....   0000
 public.client_documents               ....   S...   S...   0...   SIUD   ....   ....   ....   ....   0000
 public.client_intelligence            ....   S...   S...   0...   SIU.   ....   ....   ....   *...   0000
 public.client_keys                    ....   S...   S...   0...   SI..   ....   ....   ....   ....   0000
@@ -57,6 +58,7 @@ auth.uid                              x      x      x      x      x      x      
 pgmq.*                                .      .      .      .      .      .      .      x      .
 private.account_is_connected          .      .      .      .      .      x      x      x      .
 private.begin_connection              .      .      .      .      .      x      x      x      .
+private.begin_session                 .      .      .      .      .      x      x      x      .
 private.bury_sync_message             .      .      .      .      .      .      .      x      .
 private.cancel_live_sync              .      .      .      .      .      .      .      x      .
 private.claim_job                     .      .      .      .      x      .      .      x      .
@@ -69,11 +71,13 @@ private.consume_oauth_state           .      .      .      .      .      x      
 private.current_org                   .      .      .      .      x      x      x      .      .
 private.disconnect_source             .      .      .      .      .      x      x      x      .
 private.drop_deleted_content          .      .      .      .      x      .      .      x      .
+private.end_session                   .      .      .      .      .      x      x      x      .
 private.enqueue_due_syncs             .      .      .      .      x      .      .      x      .
 private.enqueue_sync                  .      .      .      .      x      .      .      x      .
 private.fail_connection               .      .      .      .      .      x      x      x      .
 private.fail_pending_connection       .      .      .      .      .      x      x      x      .
 private.finish_sync                   .      .      .      .      x      .      .      x      .
+private.has_supabase_vault            .      .      .      .      x      x      x      .      .
 private.hold_budget                   .      .      .      .      x      .      .      x      .
 private.is_org_admin                  .      .      .      .      .      x      x      x      .
 private.leased_jobs                   .      .      .      .      x      .      .      x      .
@@ -90,9 +94,15 @@ private.request_sync                  .      .      .      .      .      x      
 private.require_organisation          .      x      x      x      x      .      .      .      .
 private.resend_lost_messages          .      .      .      .      .      .      .      x      .
 private.send_sync_message             .      .      .      .      .      .      .      x      .
+private.session_person                .      .      .      .      .      x      x      x      .
 private.spend_budget                  .      .      .      .      x      .      .      x      .
 private.standing_checks               .      .      .      .      x      .      .      .      x
+private.user_id                       .      .      .      .      .      .      .      x      .
 private.user_org_ids                  .      x      x      x      .      .      .      x      .
+private.vault_delete                  .      .      .      .      x      x      x      .      .
+private.vault_read                    .      .      .      .      x      x      x      .      .
+private.vault_secret_name             .      .      .      .      .      .      .      .      .
+private.vault_store                   .      .      .      .      x      x      x      .      .
 private.wider_sync                    .      .      .      .      .      .      .      x      .
 public.claim_next_job                 .      .      .      .      x      .      .      x      .
 public.find_source_documents          .      x      x      x      x      .      .      .      .
