@@ -147,10 +147,13 @@ begin
   delete from public.ingestion_seen s using public.ingestion_jobs j
    where s.org_id = p_org_id and j.org_id = p_org_id and j.id = s.job_id and j.source_id = p_source_id;
   update public.ingestion_jobs set checkpoint = '{}' where org_id = p_org_id and source_id = p_source_id;
-  -- Addresses and domains that no other document knows.
+  -- Addresses and domains that no other document knows. EXCEPT, since NOT IN compares each with each once they outgrow
+  -- work_mem.
   delete from public.client_keys
-   where org_id = p_org_id
-     and key not in (select unnest(client_keys) from public.source_documents where org_id = p_org_id);
+   where org_id = p_org_id and key = any (array(
+         select key from public.client_keys where org_id = p_org_id
+         except
+         select unnest(client_keys) from public.source_documents where org_id = p_org_id));
   update public.connected_sources
      set forgetting_since = null, forgotten_at = clock_timestamp(), external_account_id = null,
          external_account_name = null, last_synced_at = null, updated_at = clock_timestamp()

@@ -1,7 +1,7 @@
 """Every state that a card can show, set in the tables as the pipeline and the callback leave them. The tests look at
 each of them, and `make screenshots` takes their pictures."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -247,11 +247,10 @@ SCENES: dict[Play, str] = {
 }
 
 
-def settings() -> Iterator[dict[str, Play]]:
+def in_groups() -> list[dict[str, Play]]:
     """Every scene, as many at once as there are cards."""
-    left = iter(SCENES)
-    while shown := dict(zip(PROVIDERS, left)):  # noqa: B905 the last may have fewer
-        yield shown
+    plays, cards = list(SCENES), len(PROVIDERS)
+    return [dict(zip(PROVIDERS, plays[at : at + cards], strict=False)) for at in range(0, len(plays), cards)]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from boots_pipeline.local.postgres import create_databases, embedded_postgres
 from boots_pipeline.migrations import migrate
 from boots_pipeline.providers import PROVIDERS
 from tests.browser import scenes
-from tests.browser.scenes import Stage, make_stage, settings
+from tests.browser.scenes import Stage, in_groups, make_stage
 from tests.browser.served import chromium, served
 from tests.folders import server_folder
 
@@ -66,7 +66,7 @@ def _sign_in(page: Page, address: str, stage: Stage) -> None:
 
 def _cards(page: Page, stage: Stage) -> Iterator[Image.Image]:
     """The card of each scene, what it can unfold unfolded."""
-    for shown in settings():
+    for shown in in_groups():
         stage.set(shown)
         page.reload()
         page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true })")
