@@ -19,6 +19,7 @@ _CONNECTED = {
     "first sync has read everything.",
 }
 _FIRST = "{title} is connected. Its first sync has been asked for."
+_ASKED = "A sync of {title} has been asked for. The card shows how far it is."
 _DISCONNECTED = {
     "kept": "{title} is disconnected. What was synced is kept.",
     "deleted": "{title} is disconnected, and what was synced is deleted. Client profiles follow within a minute.",
@@ -47,6 +48,9 @@ def _done() -> str | None:
     connected = PROVIDERS.get(request.args.get("connected", ""))
     if connected:
         return _CONNECTED.get(request.args.get("account", ""), _FIRST).format(title=connected.title)
+    synced = PROVIDERS.get(request.args.get("asked", ""))
+    if synced:
+        return _ASKED.format(title=synced.title)
     ended = PROVIDERS.get(request.args.get("disconnected", ""))
     sentence = _DISCONNECTED.get(request.args.get("data", ""))
     return sentence.format(title=ended.title) if ended and sentence else None
@@ -71,7 +75,7 @@ def sync(name: str) -> ResponseReturnValue:
             "select private.request_sync(%s, %s, %s) as job_id", [person.org_id, provider.name, kind]
         ).fetchone()
     if from_form():
-        return redirect(url_for("integrations.show"), 303)
+        return redirect(url_for("integrations.show", asked=provider.name), 303)
     return jsonify(job_id=row and row["job_id"]), 202
 
 
@@ -84,5 +88,5 @@ def retry(name: str) -> ResponseReturnValue:
             "select private.retry_left_out(%s, %s) as job_id", [person.org_id, provider.name]
         ).fetchone()
     if from_form():
-        return redirect(url_for("integrations.show"), 303)
+        return redirect(url_for("integrations.show", asked=provider.name), 303)
     return jsonify(job_id=row and row["job_id"]), 202

@@ -11,6 +11,14 @@ from boots_pipeline.assets import client_intelligence
 from boots_pipeline.ingestion.forgetting import Forgetting
 
 _TRY_AGAIN_SECONDS = 120
+_TAG = "boots/forgotten"
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 @dg.sensor(
@@ -22,17 +30,20 @@ _TRY_AGAIN_SECONDS = 120
 def forgetting(context: dg.SensorEvaluationContext, forgotten: dg.ResourceParam[Forgetting]) -> dg.SensorResult:
     if batches := forgotten.finish():
         context.log.info("%d batches were deleted that the pages had left", batches)
-    known = set(context.instance.get_dynamic_partitions("orgs"))
-    # One key for a while: a run is not asked for again while it is on its way, and is when it came to nothing.
+    due = forgotten.to_roll_up()
+    known = set(context.instance.get_dynamic_partitions("orgs")) if due else set()
+    for run in context.instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED, tags={_TAG: "yes"})) if due else ():
+        known.discard(run.tags["org"])  # its roll-up is on its way
+    # One key for a while: a run that comes to nothing is followed by another, but not at every tick.
     period = int(time.time() // _TRY_AGAIN_SECONDS)
     requests = [
         dg.RunRequest(
             run_key=f"{slug} {period}",
             partition_key=slug,
             asset_selection=[client_intelligence.KEY],
-            tags={"org": slug},
+            tags={_TAG: "yes", "org": slug},
         )
-        for slug in forgotten.to_roll_up()
+        for slug in due
         if slug in known
     ]
     return dg.SensorResult(

@@ -98,6 +98,8 @@ async function ask(link) {
 }
 
 if (cards) {
+  // What the address says of the last press has been shown: a reload should not say it again.
+  if (location.search) history.replaceState(null, "", location.pathname);
   setTimeout(look, FAST);
   document.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;

@@ -84,7 +84,7 @@ def empty_afterwards(owner: psycopg.Connection) -> Iterator[None]:
     yield
     owner.execute(
         """truncate organizations, organization_members, auth.users, private.oauth_states, private.app_secrets,
-                    pgmq.q_ingestion_queue, pgmq.a_ingestion_queue, jobs, proposals cascade"""
+                    pgmq.q_ingestion_queue, pgmq.a_ingestion_queue, jobs, proposals, private.heartbeats cascade"""
     )
 
 

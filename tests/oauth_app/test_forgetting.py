@@ -173,6 +173,8 @@ def test_what_the_pages_could_not_finish_the_pipeline_does(
     # Not while the pages may be at it themselves, and nothing is connected meanwhile.
     assert Forgetting(knowledge.database).finish() == 0
     assert admin.post("/api/integrations/hubspot/connect").status_code == 409
+    with pytest.raises(psycopg.errors.CheckViolation):
+        knowledge.owner.execute("update connected_sources set status = 'active' where provider = 'hubspot'")
     knowledge.owner.execute("update connected_sources set forgetting_since = now() - interval '2 minutes' "
                             "where forgetting_since is not null")  # fmt: skip
     Forgetting(knowledge.database).finish()

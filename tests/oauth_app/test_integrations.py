@@ -161,7 +161,8 @@ def test_sync_now_asks_once_for_the_wider_kind(
     second = admin.post("/api/integrations/hubspot/sync", json={"kind": "full"})
     assert second.get_json() == first.get_json()
     assert owner.execute("select kind, status from ingestion_jobs").fetchall() == [{"kind": "full", "status": "queued"}]
-    assert admin.post_form("/api/integrations/hubspot/sync").headers["Location"] == "/settings/integrations"
+    page = admin.post_form("/api/integrations/hubspot/sync").headers["Location"]
+    assert "A sync of HubSpot has been asked for." in admin.get(page).text
 
 
 def test_sync_now_needs_a_kind_that_exists_and_a_connection(admin: Browser) -> None:
@@ -327,7 +328,8 @@ def test_what_was_left_out_is_told_with_its_reason_and_tried_again(
     assert "Deal 77" in page
     assert "It is too &lt;b&gt;deep&lt;/b&gt;." in page
     # Ten tries and it is given up; whoever presses begins anew, and a sync comes.
-    assert admin.post_form("/api/integrations/hubspot/retry").headers["Location"] == "/settings/integrations"
+    answer = admin.post_form("/api/integrations/hubspot/retry")
+    assert answer.headers["Location"] == "/settings/integrations?asked=hubspot"
     assert owner.execute("select attempts from quarantined_items").fetchone() == {"attempts": 1}
     assert owner.execute("select kind, status from ingestion_jobs").fetchall() == [
         {"kind": "delta", "status": "queued"}
