@@ -150,6 +150,19 @@ def test_deleted_is_gone_everywhere_and_facts_are_retracted(
     assert knowledge.anywhere("quiet rooms")  # Gmail's is nobody's business here
 
 
+def test_a_client_that_another_provider_leads_loses_what_this_one_said(
+    admin: Browser, knowledge: Knowledge, organisation: Organisation
+) -> None:
+    knowledge.library.keep("google_drive", "files", "f1", deal("Loft plan", 2, "GBP 70.00", "drawn"))
+    knowledge.roll_up()
+    assert "client_intelligence" in knowledge.anywhere("Loft plan")
+    admin.post("/api/integrations/google_drive/disconnect", json={"data": "delete"})
+    assert stale(knowledge) == [organisation.slug]
+    knowledge.roll_up()
+    assert knowledge.anywhere("Loft plan") == []
+    assert len(knowledge.rows("select 1 from client_intelligence where retired_at is null")) == 2
+
+
 def test_a_proposal_says_that_its_source_is_gone(admin: Browser, knowledge: Knowledge) -> None:
     knowledge.owner.execute(
         'update proposals set sections = \'[{"heading": "Scope", "body": "A stair."}]\' where id = %s',
@@ -217,11 +230,13 @@ def test_the_deleting_role_reaches_marked_connections_only(knowledge: Knowledge,
     with psycopg.connect(urls.owner, autocommit=True) as connection:
         connection.execute("set role boots_forget")
         assert connection.execute("delete from source_documents").rowcount == 0
+        assert connection.execute("update source_documents set title = ''").rowcount == 0
         connection.execute("reset role")
         connection.execute(
             "update connected_sources set status = 'revoked', forgetting_since = now() where provider = 'gmail'"
         )
         connection.execute("set role boots_forget")
+        assert connection.execute("update source_documents set title = ''").rowcount == 1
         gone = connection.execute("delete from source_documents where true returning source_id").fetchall()
     assert gone == [(knowledge.library.connection("gmail"),)]
 
