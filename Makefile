@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo up test check pieces whole browser clean
+.PHONY: demo up test check pieces whole browser screenshots clean
 
 demo: $(VENV)/ready
 	$(BIN)/boots demo
@@ -27,6 +27,10 @@ check: $(VENV)/ready
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
+
+# The README's pictures of the settings page, in every state, at 1280 and 390 pixels.
+screenshots: $(VENV)/ready browser
+	$(BIN)/python -m tests.browser.screenshots
 
 # The smoke path drives Debian's Chromium: installed here when it is missing and this is a machine where we may.
 browser:

@@ -13,6 +13,7 @@ from boots_pipeline.assets.client_intelligence import client_intelligence  # noq
 from boots_pipeline.assets.embeddings import embeddings  # noqa: E402
 from boots_pipeline.assets.proposal import IN_MEMORY, proposal  # noqa: E402
 from boots_pipeline.assets.source_documents import documents_asset  # noqa: E402
+from boots_pipeline.ingestion.forgetting import Forgetting  # noqa: E402
 from boots_pipeline.ingestion.retention import Retention  # noqa: E402
 from boots_pipeline.ingestion.sync import SyncEngine  # noqa: E402
 from boots_pipeline.providers import PROVIDERS  # noqa: E402
@@ -22,6 +23,7 @@ from boots_pipeline.resources.live import LiveDocuments  # noqa: E402
 from boots_pipeline.resources.mcp_gateway import McpGateway  # noqa: E402
 from boots_pipeline.resources.queue import SyncQueue  # noqa: E402
 from boots_pipeline.resources.tokens import TokenService  # noqa: E402
+from boots_pipeline.sensors.forgetting import forgetting  # noqa: E402
 from boots_pipeline.sensors.ingestion_queue import ingestion_queue  # noqa: E402
 from boots_pipeline.sensors.proposal_jobs import proposal_jobs  # noqa: E402
 from boots_pipeline.sensors.schedules import (  # noqa: E402
@@ -50,6 +52,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         sensors=[
             ingestion_queue,
             proposal_jobs,
+            forgetting,
             dg.AutomationConditionSensorDefinition(
                 "changes_net",
                 target=dg.AssetSelection.groups("memory"),
@@ -62,6 +65,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "database": database,
             "queue": queue,
             "engine": SyncEngine(database, queue, gateway, embedder),
+            "forgotten": Forgetting(database),
             "retention": Retention(database, settings.deleted_content_days),
             "embedder": embedder,
             IN_MEMORY: dg.mem_io_manager,

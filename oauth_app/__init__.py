@@ -5,6 +5,7 @@ from flask import Flask
 from boots_pipeline.settings import Settings
 from boots_pipeline.settings import settings as settings_of_environment
 from oauth_app.connect import connect
+from oauth_app.disconnecting import disconnecting
 from oauth_app.health import health
 from oauth_app.integrations import integrations
 from oauth_app.login import login
@@ -25,6 +26,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     guard(app)
     explain(app)
     add_filters(app)
-    for blueprint in (login, connect, integrations, proposals, health):
+    for blueprint in (login, connect, disconnecting, integrations, proposals, health):
         app.register_blueprint(blueprint)
     return app

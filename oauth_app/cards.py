@@ -1,39 +1,28 @@
-"""What is known of each provider for one organisation, read in one statement and put into words: a card.
+"""A provider's card: what is known of it, put into words. The page and `GET /api/integrations` show the same cards."""
 
-The page and `GET /api/integrations` show the same cards.
-"""
-
-from dataclasses import asdict, dataclass, field
+import hashlib
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from boots_pipeline.providers import PROVIDERS
-from oauth_app.services import services
+from oauth_app.connections import Known, Run, overview_of
 from oauth_app.session import Person
-from oauth_app.wording import counted, duration, moment, stage
+from oauth_app.states import State, allowed, state_of
+from oauth_app.wording import counted, duration, iso, stage
 
 # Announced, and not connectable yet: name, title, what it will bring.
 COMING: tuple[tuple[str, str, str], ...] = (("quickbooks", "QuickBooks", "Customers, estimates and invoices."),)
 
-_CARDS = """
-select s.provider, s.status, s.status_message as message, s.connected_at, s.last_synced_at,
-       coalesce(s.external_account_name, s.external_account_id) as account,
-       due.next_sync_at, docs.documents, coalesce(left_out.items, 0) as left_out,
-       job.kind, job.status as job_status, job.stage, job.items_seen, job.items_expected, job.started_at,
-       job.retry_after, job.error_message
-  from connected_sources s
-  left join lateral (select min(next_due_at) as next_sync_at from sync_schedules d
-                      where d.org_id = s.org_id and d.source_id = s.id) due on true
-  left join lateral (select jsonb_object_agg(document_type, n) as documents
-                       from (select document_type, count(*) as n from source_documents d
-                              where d.org_id = s.org_id and d.source_id = s.id and d.deleted_at is null
-                              group by document_type) types) docs on true
-  left join lateral (select count(*) as items from quarantined_items q
-                      where q.org_id = s.org_id and q.source_id = s.id) left_out on true
-  left join lateral (select * from ingestion_jobs j where j.org_id = s.org_id and j.source_id = s.id
-                      order by j.created_at desc, j.id limit 1) job on true
- where s.org_id = %s
-"""
+_KINDS = {"full": "Everything", "delta": "What changed", "reconcile": "Weekly check of everything"}
+_OUTCOMES = {
+    "completed": "Completed",
+    "partial": "Completed, with something missing",
+    "failed": "Failed",
+    "cancelled": "Stopped",
+    "dead": "Given up",
+}
+_STEADY_SECONDS = 3  # a rate of the first moments says nothing
 
 
 @dataclass(frozen=True)
@@ -47,6 +36,35 @@ class Progress:
     items_per_second: float | None
     seconds_left: int | None
     words: str
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A sync that has ended."""
+
+    kind: str
+    status: str
+    started_at: datetime
+    finished_at: datetime | None
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    left_out: int
+    message: str | None
+    title: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """An item that was left out, and why."""
+
+    stream: str
+    id: str
+    reason: str
+    attempts: int
+    last_tried_at: datetime
 
 
 @dataclass(frozen=True)
@@ -64,37 +82,64 @@ class Card:
     account: str | None = None
     last_synced_at: datetime | None = None
     next_sync_at: datetime | None = None
-    documents: dict[str, int] = field(default_factory=dict)
+    documents: dict[str, int] | None = None
     documents_words: str = "none yet"
     left_out: int = 0
+    left_out_items: tuple[Missing, ...] = ()
     progress: Progress | None = None
-    can: tuple[str, ...] = ()  # connect, sync, disconnect: what the state allows and the person may
+    runs: tuple[PastRun, ...] = ()
+    can: tuple[str, ...] = ()  # what the state allows and the person may
 
     @property
     def is_live(self) -> bool:
-        return self.progress is not None
+        """Whether it changes by itself."""
+        return self.progress is not None or self.state in ("waiting", "deleting")
+
+    @property
+    def has_history(self) -> bool:
+        """Whether there is more to tell than that it could be connected."""
+        return bool(self.runs or self.has_facts)
+
+    @property
+    def has_facts(self) -> bool:
+        return bool(self.documents or self.progress or self.last_synced_at or self.account)
+
+    @property
+    def mark(self) -> str:
+        """A monogram: GD for Google Drive, H for Hubspot."""
+        return "".join(letter for letter in self.title if letter.isupper())[:2] or self.title[:1]
 
     @property
     def connect_label(self) -> str:
-        return (
-            "Connect"
-            if self.state in ("never_connected", "waiting", "not_connected", "disconnected")
-            else "Connect again"
-        )
+        return "Connect again" if self.state in ("needs_reauth", "error") else "Connect"
+
+    @property
+    def version(self) -> str:
+        """Changes when more than the progress and the distance of times does."""
+        told = {
+            **asdict(self),
+            "progress": self.progress is not None,
+            "status": "",
+            "advice": "",
+            "documents_words": "",
+        }
+        told["documents"] = None if self.progress else told["documents"]
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
     def as_json(self) -> dict[str, Any]:
-        """As the API tells it."""
-        told = asdict(self)
-        for name in ("last_synced_at", "next_sync_at"):
-            told[name] = told[name].isoformat() if told[name] else None
-        return told
+        """As the API tells it: times in ISO 8601, UTC."""
+        return {**_in_iso(asdict(self)), "version": self.version}
 
 
 def cards_of(person: Person) -> list[Card]:
     """Every provider's card: those that can be connected, then those to come."""
-    with services().database.user(person.user_id) as transaction:
-        rows = {row["provider"]: row for row in transaction.execute(_CARDS, [person.org_id]).fetchall()}
-    cards = [_card(name, provider.title, rows.get(name), person.is_admin) for name, provider in PROVIDERS.items()]
+    overview = overview_of(person)
+    cards = []
+    for name, provider in PROVIDERS.items():
+        known = overview.connections.get(name)
+        state = state_of(known, provider.title, overview.worker_seen_at)
+        can = allowed(state, known) if person.is_admin else ()
+        cards.append(_card(name, known, state, can))
     coming = [
         Card(name, title, brings, "not_available", "Not available yet", available=False)
         for name, title, brings in COMING
@@ -103,93 +148,95 @@ def cards_of(person: Person) -> list[Card]:
     return cards + coming
 
 
-def _card(name: str, title: str, row: dict[str, Any] | None, is_admin: bool) -> Card:
-    brings = PROVIDERS[name].brings
-    if row is None:
-        return Card(name, title, brings, "never_connected", "Never connected", can=_can("never_connected", is_admin))
-    progress = _progress(row)
-    state = _state(row)
-    status, advice = _words(title, row, state)
-    documents = dict(sorted((row["documents"] or {}).items()))
+def _card(name: str, known: Known | None, state: State, can: tuple[str, ...]) -> Card:
+    provider = PROVIDERS[name]
+    if known is None:
+        return Card(name, provider.title, provider.brings, state.name, state.status, can=can)
+    documents = dict(sorted(known.documents.items()))
     return Card(
         provider=name,
-        title=title,
-        brings=brings,
-        state=state,
-        status=status,
-        advice=advice,
-        message=row["message"],
-        account=row["account"],
-        last_synced_at=row["last_synced_at"],
-        next_sync_at=row["next_sync_at"] if state != "needs_reauth" else None,
+        title=provider.title,
+        brings=provider.brings,
+        state=state.name,
+        status=state.status,
+        advice=state.advice,
+        message=state.message,
+        account=known.account,
+        last_synced_at=known.last_synced_at,
+        next_sync_at=known.next_sync_at if known.status in ("active", "error") else None,
         documents=documents,
-        documents_words=", ".join(counted(n, kind) for kind, n in documents.items()) or "none yet",
-        left_out=row["left_out"],
-        progress=progress,
-        can=_can(state, is_admin),
+        documents_words=in_words(documents),
+        left_out=known.left_out,
+        left_out_items=tuple(
+            Missing(item.stream, item.external_id, item.reason, item.attempts, item.last_seen_at)
+            for item in known.left_out_items
+        ),
+        progress=_progress(known.live) if known.live and known.status in ("active", "error") else None,
+        runs=tuple(_past(run) for run in known.runs if not run.is_live),
+        can=can,
     )
 
 
-def _state(row: dict[str, Any]) -> str:
-    if row["status"] in ("needs_reauth", "revoked", "pending"):
-        return {"needs_reauth": "needs_reauth", "revoked": "disconnected", "pending": "waiting"}[row["status"]]
-    if row["job_status"] == "running":
-        return "syncing"
-    if row["job_status"] == "queued":
-        return "paused" if _is_ahead(row["retry_after"]) else "queued"
-    if row["status"] == "error":
-        # Its rhythms stand as long as it holds a grant.
-        return "error" if row["next_sync_at"] else "not_connected"
-    return "up_to_date" if row["last_synced_at"] else "connected"
+def in_words(documents: dict[str, int]) -> str:
+    """`412 companies, 1,204 contacts`."""
+    return ", ".join(counted(n, kind) for kind, n in documents.items()) or "none yet"
 
 
-def _words(title: str, row: dict[str, Any], state: str) -> tuple[str, str | None]:
-    retry = f"It is tried again {moment(row['next_sync_at'])}." if row["next_sync_at"] else None
-    return {
-        "waiting": (f"Waiting for you at {title}", "You have not come back from there yet. Connect starts anew."),
-        "needs_reauth": (f"{title} needs you again", "Connect again to go on; nothing that was synced is lost."),
-        "disconnected": ("Disconnected", "What was synced is kept, and no longer brought up to date."),
-        "syncing": ("Syncing", None),
-        "paused": (f"Paused until {moment(row['retry_after'])}", f"{title} asked us to wait; it goes on by itself."),
-        "queued": ("Waiting to sync", None),
-        "error": ("Something went wrong", retry),
-        "not_connected": ("Not connected", None),
-        "up_to_date": (f"Up to date as of {moment(row['last_synced_at'])}", None),
-        "connected": ("Connected", retry),
-    }[state]
-
-
-def _progress(row: dict[str, Any]) -> Progress | None:
-    if row["job_status"] not in ("queued", "running"):
-        return None
-    seen, expected, started = row["items_seen"], row["items_expected"], row["started_at"]
-    rate = None
-    if row["job_status"] == "running" and started is not None and seen:
-        rate = round(seen / max(1.0, (datetime.now(UTC) - started).total_seconds()), 1)
-    left = round((expected - seen) / rate) if rate and expected and expected > seen else None
-    parts = [stage(row["stage"])]
-    if seen:
-        parts.append(f"{seen:,} of {expected:,} items" if expected else f"{seen:,} items")
-    if rate:
+def _progress(run: Run) -> Progress:
+    rate, now = None, datetime.now(UTC)
+    moves = run.status == "running" and (run.lease_until is None or run.lease_until > now)
+    if moves and run.claimed_at is not None:
+        seconds = (now - run.claimed_at).total_seconds()
+        if seconds >= _STEADY_SECONDS and run.seen > run.seen_at_claim:
+            rate = round((run.seen - run.seen_at_claim) / seconds, 1)
+    left = round((run.expected - run.seen) / rate) if rate and run.expected and run.expected > run.seen else None
+    parts = [stage(run.stage)] if moves or not run.seen else []
+    if run.seen:
+        known_total = run.expected is not None and run.expected >= run.seen
+        parts.append(f"{run.seen:,} of {run.expected:,} items" if known_total else f"{run.seen:,} items")
+        parts += [] if moves else ["so far"]
+    if rate and rate >= 1:
         parts.append(f"{rate:,.0f} a second")
     if left:
         parts.append(f"about {duration(left)} left")
-    words = ", ".join(parts)
-    return Progress(row["kind"], row["stage"], seen, expected, rate, left, words[:1].upper() + words[1:])
+    words = ", ".join(parts).replace(", so far", " so far")
+    return Progress(run.kind, run.stage, run.seen, run.expected, rate, left, words[:1].upper() + words[1:])
 
 
-def _can(state: str, is_admin: bool) -> tuple[str, ...]:
-    if not is_admin:
-        return ()
-    return {
-        "never_connected": ("connect",),
-        "waiting": ("connect",),
-        "disconnected": ("connect",),
-        "not_connected": ("connect",),
-        "needs_reauth": ("connect", "disconnect"),
-        "error": ("sync", "connect", "disconnect"),
-    }.get(state, ("sync", "disconnect"))
+def _past(run: Run) -> PastRun:
+    counts = [
+        f"{number:,} {word}"
+        for number, word in (
+            (run.added, "new"), (run.changed, "changed"), (run.removed, "removed"), (run.left_out, "left out"),
+        )
+        if number
+    ]  # fmt: skip
+    began = run.started_at or run.created_at
+    words = ", ".join(counts) or ("nothing had changed" if run.status == "completed" else "")
+    if run.finished_at is not None and run.started_at is not None:
+        took = f"took {duration((run.finished_at - run.started_at).total_seconds())}"
+        words = f"{words}, {took}" if words else took
+    return PastRun(
+        kind=run.kind,
+        status=run.status,
+        started_at=began,
+        finished_at=run.finished_at,
+        added=run.added,
+        changed=run.changed,
+        removed=run.removed,
+        unchanged=run.unchanged,
+        left_out=run.left_out,
+        message=run.message,
+        title=f"{_KINDS.get(run.kind, run.kind)}: {_OUTCOMES.get(run.status, run.status).lower()}",
+        words=words[:1].upper() + words[1:],
+    )
 
 
-def _is_ahead(value: datetime | None) -> bool:
-    return value is not None and value > datetime.now(UTC)
+def _in_iso(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, dict):
+        return {name: _in_iso(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_iso(each) for each in value]
+    return value

@@ -22,6 +22,7 @@ from boots_pipeline.providers.base import Provider
 from boots_pipeline.resources.database import Connection
 from boots_pipeline.settings import provider_settings
 from oauth_app.authorisation import Grant, authorisation_url, exchange, redirect_uri, revoke
+from oauth_app.connections import is_being_forgotten
 from oauth_app.outcomes import Outcome, Refused
 from oauth_app.services import services
 from oauth_app.session import Person, require_admin, signed_in
@@ -66,6 +67,8 @@ def from_form() -> bool:
 def begin(name: str) -> ResponseReturnValue:
     """Make the one-time state and say where to go."""
     provider, person = known_provider(name), require_admin()
+    if is_being_forgotten(person, provider.name):
+        abort(409, f"What {provider.title} brought is still being deleted. Try again in a minute.")
     state, nonce, verifier = (secrets.token_urlsafe(48) for _ in range(3))
     return_to = redirect_uri(provider, services().settings)
     url = authorisation_url(provider, state, verifier, return_to)
@@ -89,8 +92,7 @@ def come_back(name: str) -> ResponseReturnValue:
     """The provider sent the browser back, or somebody says so."""
     provider = known_provider(name)
     try:
-        _finish(provider)
-        answer: dict[str, Any] = {"connected": provider.name}
+        answer: dict[str, Any] = {"connected": provider.name, "account": _finish(provider)}  # None leaves it out
     except Refused as refused:
         logger.info("connecting %s ended: %s", provider.name, refused.outcome.flag)
         answer = {"error": refused.outcome.flag, "provider": provider.name}
@@ -101,7 +103,8 @@ def come_back(name: str) -> ResponseReturnValue:
     return response
 
 
-def _finish(provider: Provider) -> None:
+def _finish(provider: Provider) -> str | None:
+    """Returns whose account it is, where there was one before: the `same`, or an `other`."""
     state = _single_parameters(provider).get("state", "")
     started = _consume(state)
     if started is None:
@@ -113,7 +116,7 @@ def _finish(provider: Provider) -> None:
             provider, _code(), open_verifier(started.verifier, state, services().settings), started.redirect_uri,
             request.args,
         )  # fmt: skip
-        _keep_or_give_back(provider, started, person, grant)
+        return _keep_or_give_back(provider, started, person, grant)
     except Refused as refused:
         _tell(state, refused.outcome.sentence.format(provider=provider.title))
         raise
@@ -202,9 +205,9 @@ def _asks_as(provider: Provider) -> tuple[str, str | None]:
     return provider.oauth_facts.issuer, provider_settings(provider.env_prefix).client_id
 
 
-def _keep_or_give_back(provider: Provider, started: Started, person: Person, grant: Grant) -> None:
+def _keep_or_give_back(provider: Provider, started: Started, person: Person, grant: Grant) -> str | None:
     try:
-        _keep(provider, started, person, grant)
+        return _keep(provider, started, person, grant)
     except Exception:
         # What was rolled back does not count; a connection that stands does. When we cannot ask, it is left alone.
         with services().database.connection() as connection:
@@ -214,12 +217,15 @@ def _keep_or_give_back(provider: Provider, started: Started, person: Person, gra
         raise
 
 
-def _keep(provider: Provider, started: Started, person: Person, grant: Grant) -> None:
+def _keep(provider: Provider, started: Started, person: Person, grant: Grant) -> str | None:
     with services().database.user(person.user_id, org_id=started.org_id, as_authenticated=False) as transaction:
         # The pipeline may be renewing the old token of this connection: a code that was used cannot be asked for again,
         # so this waits for as long as a renewal may take.
         transaction.execute("set local lock_timeout = '25s'")
         transaction.execute("set local statement_timeout = '30s'")
+        before = transaction.execute(
+            "select account_id from private.connection_secrets(%s, %s)", [started.org_id, provider.name]
+        ).fetchone()
         tokens = services().vault.for_connection(started.org_id, started.source_id, transaction)
         kept: list[Any] = [
             tokens.store_token(grant.access_token, "access"),
@@ -230,6 +236,9 @@ def _keep(provider: Provider, started: Started, person: Person, grant: Grant) ->
             "select private.complete_connection(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [started.org_id, started.source_id, *kept],
         )
+    if before is None or before["account_id"] is None:
+        return None
+    return "same" if before["account_id"] == grant.account.id else "other"
 
 
 def _tell(state: str, sentence: str) -> None:

@@ -12,8 +12,11 @@ from oauth_app.wording import relevance
 
 _SOURCES = """
 select a.section, a.relevance_score as relevance, a.evidence_as_of as as_of, a.evidence_quote as quote,
+       a.evidence_gone is not null as forgotten,
        coalesce(a.evidence_provider, d.provider) as provider,
-       coalesce(nullif(a.evidence_title, ''), nullif(d.title, ''), b.title, c.client_name, 'Untitled') as title,
+       case when a.evidence_gone is null
+            then coalesce(nullif(a.evidence_title, ''), nullif(d.title, ''), b.title, c.client_name, 'Untitled')
+        end as title,
        c.client_name as client, d.url, d.deleted_at,
        case when d.id is not null and a.evidence_content_hash is not null
             then d.content_hash <> a.evidence_content_hash end as changed
@@ -41,11 +44,14 @@ class Source:
     quote: str | None
     changed_since: bool | None
     gone: bool
+    forgotten: bool  # gone because an admin had it deleted: there is nothing left to show of it
     url: str | None
 
     @property
     def standing(self) -> str:
         """How it stands today, in words."""
+        if self.forgotten:
+            return "gone: deleted by your organisation"
         if self.gone:
             return "deleted at its source since"
         return {True: "changed since", False: "unchanged since", None: ""}[self.changed_since]
@@ -66,17 +72,19 @@ def sources_of(transaction: Connection, org_id: UUID, proposal_id: UUID) -> dict
 def _source(row: dict[str, Any]) -> Source:
     provider = PROVIDERS.get(row["provider"] or "")
     score = None if row["relevance"] is None else round(float(row["relevance"]), 4)
+    origin = provider.title if provider else row["provider"] or "Your own knowledge"
     return Source(
-        title=row["title"],
+        title=row["title"] or f"A source of {origin}",
         provider=row["provider"],
-        provider_title=provider.title if provider else row["provider"] or "Your own knowledge",
+        provider_title=origin,
         client=row["client"],
         relevance=score,
         relevance_words=relevance(score),
         as_of=row["as_of"],
         quote=row["quote"],
-        changed_since=row["changed"],
-        gone=row["deleted_at"] is not None,
+        changed_since=None if row["forgotten"] else row["changed"],
+        gone=row["forgotten"] or row["deleted_at"] is not None,
+        forgotten=row["forgotten"],
         url=_safe_link(row["url"]),
     )
 

@@ -5,11 +5,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Flask, g
 
-_DOCUMENT_TYPES = {
-    "companies": ("company", "companies"),
-    "contacts": ("contact", "contacts"),
-    "deals": ("deal", "deals"),
-}
 _STAGES = {"waiting": "waiting to start", "connecting": "connecting", "finished": "finishing"}
 
 
@@ -23,8 +18,14 @@ def moment(value: datetime | None) -> str:
         return "just now"
     if 0 <= since < 3600:
         return f"{round(since / 60)} minutes ago"
+    if -3600 < since < 0:
+        return f"in {max(1, round(-since / 60))} min"
+    return _by_date(value)
+
+
+def _by_date(value: datetime) -> str:
     zone = _zone()
-    local, today = value.astimezone(zone), now.astimezone(zone).date()
+    local, today = value.astimezone(zone), datetime.now(zone).date()
     day = {today: "today", today - timedelta(days=1): "yesterday", today + timedelta(days=1): "tomorrow"}.get(
         local.date(), f"{local.day} {local:%b %Y}"
     )
@@ -39,6 +40,17 @@ def day(value: datetime | None) -> str:
     return f"{local.day} {local:%b %Y}"
 
 
+def clock(value: datetime) -> str:
+    """A point in time by the clock: `14:05` today, `tomorrow at 02:10`."""
+    words = _by_date(value)
+    return words.removeprefix("today at ")
+
+
+def iso(value: datetime) -> str:
+    """For programs: ISO 8601, UTC."""
+    return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def duration(seconds: float) -> str:
     """About how long."""
     if seconds < 60:
@@ -50,8 +62,13 @@ def duration(seconds: float) -> str:
 
 def counted(number: int, document_type: str) -> str:
     """`1 company`, `1,204 contacts`."""
-    one, many = _DOCUMENT_TYPES.get(document_type, (document_type, document_type))
-    return f"{number:,} {one if number == 1 else many}".replace("_", " ")
+    many = document_type.replace("_", " ")
+    return f"{number:,} {_singular(many) if number == 1 else many}"
+
+
+def _singular(many: str) -> str:
+    # The names are ours, in plain English: no provider's word comes here.
+    return f"{many[:-3]}y" if many.endswith("ies") else many.removesuffix("s")
 
 
 def stage(name: str) -> str:
@@ -69,7 +86,7 @@ def relevance(score: float | None) -> str:
 
 def add_filters(app: Flask) -> None:
     """Let the templates speak so too."""
-    for name, filter_ in (("moment", moment), ("day", day), ("counted", counted)):
+    for name, filter_ in (("moment", moment), ("day", day), ("counted", counted), ("iso", iso)):
         app.add_template_filter(filter_, name)
 
 

@@ -41,7 +41,11 @@ def merge(connection: Connection, org_id: UUID, model: str, changes: Changes, ve
         [org_id, list(changes.new_keys), list(changes.new_keys.values())],
     )
     connection.execute(
-        """update public.client_intelligence set retired_at = now(), updated_at = now(), content_hash = null
+        # Its name stays, for proposals name it. What was said of it has no living source any more.
+        """update public.client_intelligence
+              set retired_at = now(), updated_at = now(), content_hash = null, profile = '{}', summary = '',
+                  aliases = '{}', domains = '{}', provider_ids = '{}', external_id = null, source_document_id = null,
+                  document_count = 0, as_of = null, embedding = null, embedding_model = null
             where org_id = %s and client_id = any(%s) and retired_at is null""",
         [org_id, list(changes.retired)],
     )

@@ -56,6 +56,11 @@ class SyncQueue:
             ).fetchall()
         return [Message(**row) for row in rows]
 
+    def note_alive(self) -> None:
+        """Say that Dagster's daemon is there: it is who makes the sensor tick."""
+        with self._database.connection() as connection:
+            connection.execute("select private.note_alive('dagster')")
+
     def postpone(self, message: Message, seconds: int) -> None:
         """Look at a message again later, as if it had not been read: its run is queued or live."""
         with self._database.connection() as connection:

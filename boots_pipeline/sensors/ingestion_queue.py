@@ -38,6 +38,7 @@ SYNC_TAG = "boots/sync"
     description="Starts a sync for every message in pgmq.ingestion_queue: one run per organisation.",
 )
 def ingestion_queue(context: dg.SensorEvaluationContext, queue: dg.ResourceParam[SyncQueue]) -> dg.SensorResult:
+    queue.note_alive()
     messages = queue.read(_AT_ONCE)
     settled = [message for message in messages if message.problem]
     for message in settled:

@@ -4,31 +4,23 @@ the sync, ask for a proposal, and see what informed it.
 Not one error in the console, and nothing wider than the screen.
 """
 
-import shutil
 from collections.abc import Iterator
 
+import httpx
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, Response, expect, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, Response, expect
 
+from tests.browser.served import chromium
 from tests.local.running import MERIDIAN, Running
 
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--no-first-run",
-]  # fmt: skip
 PATIENCE = 90_000  # milliseconds: a sync, or a proposal, on a busy machine
 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
     """A page of a browser that remembers nothing."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.fail("Chromium is missing, and the pages are untested without it: sudo apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+    with chromium() as browser:
         yield browser.new_page(viewport={"width": 1280, "height": 900})
-        browser.close()
 
 
 @pytest.fixture
@@ -88,6 +80,8 @@ def test_from_the_sign_in_to_a_proposal_that_says_what_informed_it(
     expect(card.locator("[data-field=documents]")).to_contain_text("companies", timeout=PATIENCE)
     expect(card).to_have_attribute("data-state", "up_to_date")
     assert page.evaluate("window.loadedOnce"), "the page was loaded anew"
+    ready = httpx.get(f"{boots.local.web}/readyz")
+    assert (ready.status_code, ready.json()["dagster"]) == (200, "ok")
     fits(page)
 
     page.get_by_role("link", name="Proposals").click()

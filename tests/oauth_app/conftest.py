@@ -84,7 +84,8 @@ def empty_afterwards(owner: psycopg.Connection) -> Iterator[None]:
     yield
     owner.execute(
         """truncate organizations, organization_members, auth.users, private.oauth_states, private.app_secrets,
-                    private.web_sessions, pgmq.q_ingestion_queue, pgmq.a_ingestion_queue, jobs, proposals cascade"""
+                    private.web_sessions, private.heartbeats, pgmq.q_ingestion_queue, pgmq.a_ingestion_queue, jobs,
+                    proposals cascade"""
     )
 
 

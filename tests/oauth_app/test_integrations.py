@@ -47,12 +47,13 @@ def test_a_running_sync_shows_how_far_it_is(
     source = make_source(owner, organisation.id)
     make_job(
         owner, organisation.id, source, status="running", lease_token=UUID(int=1), stage="contacts",
-        items_seen=300, items_expected=1200, started_at=datetime.now(UTC) - timedelta(seconds=10),
+        items_seen=300, items_expected=1200, started_at=datetime.now(UTC) - timedelta(hours=3), seen_at_claim=100,
+        claimed_at=datetime.now(UTC) - timedelta(seconds=10), lease_until=datetime.now(UTC) + timedelta(seconds=90),
     )  # fmt: skip
     told = card(admin)
     assert (told["state"], told["status"]) == ("syncing", "Syncing")
     assert told["progress"]["items_seen"] == 300
-    assert 20 < told["progress"]["items_per_second"] <= 30
+    assert 10 < told["progress"]["items_per_second"] <= 20  # since it was claimed, not since it first began
     assert told["progress"]["words"].startswith("Contacts, 300 of 1,200 items, ")
     assert told["progress"]["words"].endswith(" left")
     page = admin.get("/settings/integrations").text
@@ -85,7 +86,7 @@ def test_up_to_date_with_counts_and_the_next_sync(
 @pytest.mark.parametrize(
     ("status", "state", "words", "can"),
     [
-        ("pending", "waiting", "Waiting for you at HubSpot", ["connect"]),
+        ("pending", "never_connected", "Never connected", ["connect"]),
         ("needs_reauth", "needs_reauth", "HubSpot needs you again", ["connect", "disconnect"]),
         ("error", "not_connected", "Not connected", ["connect"]),
         ("revoked", "disconnected", "Disconnected", ["connect"]),
@@ -110,7 +111,7 @@ def test_a_sync_that_failed_is_told_apart_from_a_connection_that_never_was(
         "insert into sync_schedules values (%s, %s, 'delta', now() + interval '30 hours')", [organisation.id, source]
     )
     told = card(admin)
-    assert (told["state"], told["status"]) == ("error", "Something went wrong")
+    assert (told["state"], told["status"]) == ("error", "The last sync failed")
     assert told["advice"].startswith("It is tried again ")
     assert told["can"] == ["sync", "connect", "disconnect"]
 
@@ -118,7 +119,7 @@ def test_a_sync_that_failed_is_told_apart_from_a_connection_that_never_was(
 def test_a_rate_limit_says_until_when(admin: Browser, owner: psycopg.Connection, organisation: Organisation) -> None:
     source = make_source(owner, organisation.id)
     make_job(owner, organisation.id, source, status="queued", retry_after=datetime.now(UTC) + timedelta(hours=30))
-    assert card(admin)["status"].startswith("Paused until ")
+    assert card(admin)["status"].startswith("Paused by HubSpot until ")
 
 
 def test_what_went_wrong_is_shown_and_escaped(
@@ -137,7 +138,7 @@ def test_web_13_a_member_sees_and_cannot_press(
     page = member.get("/settings/integrations").text
     assert "Only an admin can change them." in page
     assert 'action="/api/integrations' not in page
-    for action in ("sync", "disconnect", "connect"):
+    for action in ("sync", "disconnect", "connect", "retry"):
         answer = member.post(f"/api/integrations/hubspot/{action}")
         assert answer.status_code == 403, action
 
@@ -160,7 +161,8 @@ def test_sync_now_asks_once_for_the_wider_kind(
     second = admin.post("/api/integrations/hubspot/sync", json={"kind": "full"})
     assert second.get_json() == first.get_json()
     assert owner.execute("select kind, status from ingestion_jobs").fetchall() == [{"kind": "full", "status": "queued"}]
-    assert admin.post_form("/api/integrations/hubspot/sync").headers["Location"] == "/settings/integrations"
+    page = admin.post_form("/api/integrations/hubspot/sync").headers["Location"]
+    assert "A sync of HubSpot has been asked for." in admin.get(page).text
 
 
 def test_sync_now_needs_a_kind_that_exists_and_a_connection(admin: Browser) -> None:
@@ -178,7 +180,7 @@ def test_disconnecting_forgets_the_secrets_ends_the_sync_and_tells_the_provider(
 ) -> None:
     admin.connect()
     answer = admin.post("/api/integrations/hubspot/disconnect")
-    assert answer.get_json() == {"status": "revoked", "revoked_at_provider": True}
+    assert answer.get_json() == {"status": "revoked", "revoked_at_provider": True, "data": "kept"}
     row = owner.execute(
         "select status, access_token_vault_id, refresh_token_vault_id from connected_sources"
     ).fetchone()
@@ -197,10 +199,10 @@ def test_a_grant_whose_account_another_organisation_uses_is_not_revoked(
     admin.connect()
     others.connect()
     first = admin.post("/api/integrations/hubspot/disconnect").get_json()
-    assert first == {"status": "revoked", "revoked_at_provider": False}
+    assert first == {"status": "revoked", "revoked_at_provider": False, "data": "kept"}
     assert owner.execute("select count(*) as n from private.app_secrets").fetchone()["n"] == 2
     last = others.post("/api/integrations/hubspot/disconnect").get_json()
-    assert last == {"status": "revoked", "revoked_at_provider": True}
+    assert last == {"status": "revoked", "revoked_at_provider": True, "data": "kept"}
     calls = OUTSIDE.get(f"{sandbox}/_control/calls").json()
     assert [call["endpoint"] for call in calls].count("revoke") == 1
 
@@ -234,7 +236,7 @@ def test_web_22_disconnecting_twice_and_with_the_provider_down(
     provider_environment.setenv("HUBSPOT_REVOCATION_URL", "http://127.0.0.1:1/revoke")
     provider_settings.cache_clear()
     first = admin.post("/api/integrations/hubspot/disconnect").get_json()
-    assert first == {"status": "revoked", "revoked_at_provider": False}
+    assert first == {"status": "revoked", "revoked_at_provider": False, "data": "kept"}
     assert owner.execute("select count(*) as n from private.app_secrets").fetchone()["n"] == 0
     assert admin.post("/api/integrations/hubspot/disconnect").get_json() == first
 
@@ -253,3 +255,130 @@ def test_a_secret_that_no_longer_opens_can_still_be_deleted(admin: Browser, owne
     owner.execute("update private.app_secrets set body = body || 'x'::bytea")
     assert admin.post("/api/integrations/hubspot/disconnect").status_code == 200
     assert owner.execute("select count(*) as n from private.app_secrets").fetchone()["n"] == 0
+
+
+def test_somebody_at_the_provider_is_waited_for_ten_minutes(
+    admin: Browser, owner: psycopg.Connection, member: Browser
+) -> None:
+    admin.start()
+    told = card(member)
+    assert (told["state"], told["status"]) == ("waiting", "Waiting for you at HubSpot")
+    assert "the attempt ends in 10 min" in told["advice"]
+    owner.execute(
+        """update private.oauth_states set created_at = created_at - interval '11 minutes',
+                                           expires_at = expires_at - interval '11 minutes'"""
+    )
+    told = card(member)
+    assert (told["state"], told["status"]) == ("never_connected", "Never connected")
+    assert told["advice"] == "Connecting was begun 11 minutes ago and never finished. Nothing has changed."
+
+
+def test_an_attempt_that_nobody_finishes_leaves_a_lost_connection_as_it_was(
+    admin: Browser, owner: psycopg.Connection, organisation: Organisation
+) -> None:
+    make_source(owner, organisation.id, "needs_reauth")
+    before = card(admin)
+    admin.start()
+    assert (card(admin)["state"], card(admin)["can"]) == ("waiting", ["connect", "disconnect"])
+    owner.execute("update private.oauth_states set expires_at = now()")
+    assert card(admin) == before
+
+
+def test_another_organisations_attempts_are_not_told(
+    admin: Browser, sign_in: Callable[[str], Browser], new_organisation: Any
+) -> None:
+    others = sign_in(f"admin@{new_organisation('others').slug}.example")
+    admin.start()
+    assert card(others)["state"] == "never_connected"
+
+
+def test_connected_again_says_whether_it_is_the_same_account(
+    admin: Browser, owner: psycopg.Connection, organisation: Organisation, sandbox: str
+) -> None:
+    first = admin.connect().headers["Location"]
+    assert "Its first sync has been asked for." in admin.get(first).text
+    owner.execute("insert into sync_streams select org_id, id, 'deals', now() from connected_sources")
+    admin.post("/api/integrations/hubspot/disconnect")
+    again = admin.connect().headers["Location"]
+    assert "to the same account. What was synced is kept" in admin.get(again).text
+    assert owner.execute("select count(*) as n from sync_streams").fetchone()["n"] == 1
+    from tests.oauth_app.conftest import accounts
+
+    other = admin.connect(account=accounts(admin.start())[1]).headers["Location"]
+    assert "to another account than before" in admin.get(other).text
+    assert owner.execute("select count(*) as n from sync_streams").fetchone()["n"] == 0
+
+
+def test_what_was_left_out_is_told_with_its_reason_and_tried_again(
+    admin: Browser, owner: psycopg.Connection, organisation: Organisation
+) -> None:
+    source = make_source(owner, organisation.id)
+    owner.execute("insert into sync_schedules values (%s, %s, 'delta', now())", [organisation.id, source])
+    owner.execute(
+        """insert into quarantined_items (org_id, source_id, stream, external_id, reason, attempts)
+           values (%s, %s, 'deals', '77', 'it is too <b>deep</b>', 10)""",
+        [organisation.id, source],
+    )
+    told = card(admin)
+    assert (told["left_out"], told["can"]) == (1, ["sync", "retry", "disconnect"])
+    assert [(each["stream"], each["id"], each["reason"], each["attempts"]) for each in told["left_out_items"]] == [
+        ("deals", "77", "it is too <b>deep</b>", 10)
+    ]
+    page = admin.get("/settings/integrations").text
+    assert "Deal 77" in page
+    assert "It is too &lt;b&gt;deep&lt;/b&gt;." in page
+    # Ten tries and it is given up; whoever presses begins anew, and a sync comes.
+    answer = admin.post_form("/api/integrations/hubspot/retry")
+    assert answer.headers["Location"] == "/settings/integrations?asked=hubspot"
+    assert owner.execute("select attempts from quarantined_items").fetchone() == {"attempts": 1}
+    assert owner.execute("select kind, status from ingestion_jobs").fetchall() == [
+        {"kind": "delta", "status": "queued"}
+    ]
+
+
+def test_the_last_syncs_with_their_outcomes(
+    admin: Browser, owner: psycopg.Connection, organisation: Organisation
+) -> None:
+    source = make_source(owner, organisation.id)
+    now = datetime.now(UTC)
+    for days, columns in (
+        (9, {"status": "completed", "documents_added": 1200}),
+        (2, {"status": "failed", "error_message": "The grant is gone."}),
+        (1, {"status": "partial", "documents_changed": 3, "items_quarantined": 2, "error_message": "2 items …"}),
+    ):
+        began = now - timedelta(days=days)
+        make_job(
+            owner, organisation.id, source,
+            created_at=began, started_at=began, finished_at=began + timedelta(seconds=90), **columns,
+        )  # fmt: skip
+    runs = card(admin)["runs"]
+    assert [(run["title"], run["words"], run["message"]) for run in runs] == [
+        ("Everything: completed, with something missing", "3 changed, 2 left out, took 2 min", "2 items …"),
+        ("Everything: failed", "Took 2 min", "The grant is gone."),
+        ("Everything: completed", "1,200 new, took 2 min", None),
+    ]
+    assert all(run["finished_at"].endswith("Z") for run in runs)
+
+
+def test_a_sync_that_nobody_takes_up_says_so_instead_of_seeming_stuck(
+    admin: Browser, owner: psycopg.Connection, organisation: Organisation
+) -> None:
+    source = make_source(owner, organisation.id)
+    make_job(owner, organisation.id, source, status="queued", created_at=datetime.now(UTC) - timedelta(minutes=5))
+    assert "the pipeline has never been seen" in card(admin)["advice"]
+    owner.execute("select private.note_alive('dagster')")
+    assert card(admin)["advice"] is None
+    owner.execute("update private.heartbeats set seen_at = now() - interval '20 minutes'")
+    assert "the pipeline was last seen 20 minutes ago" in card(admin)["advice"]
+    owner.execute("update ingestion_jobs set status = 'running', lease_token = gen_random_uuid(), lease_until = now()")
+    assert card(admin)["status"] == "The sync was interrupted"
+
+
+def test_a_rate_counts_from_the_claim(owner: psycopg.Connection, organisation: Organisation) -> None:
+    source = make_source(owner, organisation.id)
+    make_job(owner, organisation.id, source, status="queued", items_seen=800)
+    owner.execute("update ingestion_jobs set status = 'running', lease_token = gen_random_uuid(), lease_until = now()")
+    claimed = owner.execute("select claimed_at, seen_at_claim from ingestion_jobs").fetchone()
+    assert claimed["seen_at_claim"] == 800
+    owner.execute("update ingestion_jobs set items_seen = 900, lease_until = now() + interval '1 minute'")
+    assert owner.execute("select claimed_at, seen_at_claim from ingestion_jobs").fetchone() == claimed

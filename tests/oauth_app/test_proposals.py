@@ -121,7 +121,7 @@ def test_each_section_says_what_informed_it(member: Browser, written: UUID) -> N
     assert oak == {
         "title": "Oak deal", "provider": "hubspot", "provider_title": "HubSpot", "client": "Marsh & Daughters",
         "relevance": 0.82, "relevance_words": "very relevant (82%)", "as_of": "2026-11-02T10:00:00+00:00",
-        "quote": "the quote of Oak deal <i>", "changed_since": False, "gone": False,
+        "quote": "the quote of Oak deal <i>", "changed_since": False, "gone": False, "forgotten": False,
         "url": "https://app.hubspot.example/1", "standing": "unchanged since",
     }  # fmt: skip
     assert (brass["changed_since"], brass["standing"]) == (True, "changed since")
