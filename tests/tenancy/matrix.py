@@ -21,9 +21,14 @@ class Caller:
     user: UUID | None = None
     org_id: UUID | None = None
     home: Tenant = A
+    before: str = ""  # what had happened in the database when he came
 
 
 _GENERATED = {"msg_id", "search_text", "proposal_id"}  # what Postgres makes itself cannot be set
+
+_A_IS_BEING_FORGOTTEN = f"""
+update public.connected_sources set status = 'revoked', forgetting_since = now() where id = '{A.row}'
+"""
 
 # In the order of the columns of verdicts.py, which says who they are.
 CALLERS = {
@@ -36,6 +41,7 @@ CALLERS = {
     "forger": Caller("boots_web", A.admin, B.id),
     "disp": Caller("boots_dispatch"),
     "audit": Caller("boots_audit"),
+    "forget": Caller("boots_forget", before=_A_IS_BEING_FORGOTTEN),
     "owner": Caller("tenancy_owner"),
 }
 
@@ -51,6 +57,8 @@ def undone(connection: Connection) -> Iterator[None]:
 def acting_as(connection: Connection, caller: Caller) -> Iterator[None]:
     """The session is the caller's, until the block ends."""
     with undone(connection):
+        if caller.before:
+            connection.execute(caller.before)
         claims = json.dumps({"sub": str(caller.user), "role": caller.role}) if caller.user else ""
         connection.execute(
             "select set_config('request.jwt.claims', %s, true), set_config('app.org_id', %s, true)",
@@ -154,6 +162,8 @@ def _sign(letter: str, reached: Counter[UUID | None] | str, held: Counter[UUID |
         return "*"
     if reached == Counter({caller.home.id: held[caller.home.id]}):
         return letter
+    if set(reached) == {caller.home.id}:
+        return letter.lower()
     return "+" if set(reached) >= {A.id, B.id} else "!"
 
 

@@ -162,13 +162,18 @@ def populate(owner: Connection) -> None:
                 owner.execute(
                     "insert into auth.users (id, email) values (%s, %s)", [user, f"{role}@{tenant.slug}.example"]
                 )
-            # One of two documents was deleted at its source: the dispatcher may see that one.
+            # One of two documents was deleted at its source: the dispatcher may see that one. It came by another
+            # connection: who forgets what the first has brought may not touch it.
             deleted = uuid5(tenant.row, "deleted")
+            owner.execute(
+                "insert into connected_sources (org_id, id, provider) values (%s, %s, 'elsewhere')",
+                [tenant.id, deleted],
+            )
             owner.execute(
                 """insert into source_documents (org_id, id, source_id, provider, document_type, external_id,
                                                  content_hash, payload_hash, deleted_at)
-                   values (%s, %s, %s, 'hubspot', 'deals', 'deleted', '', '', now())""",
-                [tenant.id, deleted, tenant.row],
+                   values (%s, %s, %s, 'elsewhere', 'deals', 'deleted', '', '', now())""",
+                [tenant.id, deleted, deleted],
             )
             owner.execute("insert into source_document_passages values (%s, %s, 1, '')", [tenant.id, deleted])
         owner.execute("insert into auth.users (id, email) values (%s, 'removed@harbour.example')", [REMOVED])
