@@ -2,6 +2,7 @@
 AA, nothing is wider than the screen; it works by keyboard, without JavaScript, and for those who may only look."""
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -170,6 +171,24 @@ def test_without_javascript_every_button_works(without_script: Page, stage: Stag
     page.get_by_role("button", name="Disconnect and delete").click()
     expect(page.get_by_text("what was synced is deleted")).to_be_visible()
     expect(card).to_have_attribute("data-state", "disconnected")
+
+
+@pytest.mark.parametrize(
+    ("flags", "role", "said"),
+    [
+        (f"connected={FIRST}&account=other", "status", "to another account than before"),
+        (f"error=failed&provider={FIRST}", "alert", "The card says why"),
+        (f"error=cancelled&provider={FIRST}", "alert", "You cancelled"),
+    ],
+)
+def test_how_the_last_press_ended_holds_and_is_said_once(
+    as_admin: Page, address: str, flags: str, role: Literal["status", "alert"], said: str
+) -> None:
+    as_admin.goto(f"{address}/settings/integrations?{flags}")
+    expect(as_admin.get_by_role(role).filter(has_text=said)).to_be_visible()
+    holds(as_admin)
+    as_admin.reload()
+    expect(as_admin.get_by_role(role).filter(has_text=said)).to_have_count(0)
 
 
 def test_the_page_that_asks_holds(as_admin: Page, address: str, stage: Stage) -> None:
