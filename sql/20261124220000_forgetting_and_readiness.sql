@@ -110,6 +110,8 @@ language plpgsql volatile security definer set search_path = '' as $$
 declare
   v_ids uuid[];
 begin
+  -- A roll-up writes under this lock, and looks under it whether documents have changed: none writes what goes here.
+  perform pg_advisory_xact_lock(hashtextextended('roll_up:' || p_org_id, 0));
   perform from public.connected_sources
     where org_id = p_org_id and id = p_source_id and forgetting_since is not null for no key update;
   if not found then

@@ -32,8 +32,11 @@ class Changes:
         return any((self.profiles, self.retired, self.new_keys, self.new_documents, self.gone_documents))
 
 
-def merge(connection: Connection, org_id: UUID, model: str, changes: Changes, vectors: Vectors) -> None:
-    """Write the changes; readers see all of them or none."""
+def merge(
+    connection: Connection, org_id: UUID, model: str, changes: Changes, vectors: Vectors, *, stays_due: bool
+) -> None:
+    """Write the changes; readers see all of them or none. `stays_due`: they were overtaken, so what is written gets no
+    hash, which is how a client says that its profile does not stand."""
     connection.execute(
         """insert into public.client_keys (org_id, key, client_id)
            select %s, key, client_id from unnest(%s::text[], %s::uuid[]) as made (key, client_id)
@@ -49,7 +52,7 @@ def merge(connection: Connection, org_id: UUID, model: str, changes: Changes, ve
             where org_id = %s and client_id = any(%s) and retired_at is null""",
         [org_id, list(changes.retired)],
     )
-    _stage(connection, changes.profiles, vectors)
+    _stage(connection, changes.profiles, vectors, stays_due=stays_due)
     _step_aside(connection, org_id)
     _upsert(connection, org_id, model)
     connection.execute(
@@ -64,7 +67,7 @@ def merge(connection: Connection, org_id: UUID, model: str, changes: Changes, ve
     )
 
 
-def _stage(connection: Connection, profiles: Sequence[Profile], vectors: Vectors) -> None:
+def _stage(connection: Connection, profiles: Sequence[Profile], vectors: Vectors, *, stays_due: bool) -> None:
     connection.execute(
         """create temp table staged_clients (
              client_id uuid, client_name text, summary text, profile jsonb, aliases text[], domains text[],
@@ -89,7 +92,7 @@ def _stage(connection: Connection, profiles: Sequence[Profile], vectors: Vectors
                     profile.source_document_id,
                     profile.document_count,
                     profile.as_of,
-                    profile.content_hash(),
+                    None if stays_due else profile.content_hash(),
                     vector,
                 )
             )

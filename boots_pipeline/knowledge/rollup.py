@@ -60,7 +60,7 @@ def roll_up(database: Database, embedder: Embedder, org_id: UUID) -> RollUpRepor
     """Bring client_intelligence up to date with the organisation's living documents.
 
     Documents that change meanwhile start it again, so that an older view never replaces a newer one; after three
-    attempts the newest view is written, and the change that came in between is for the next roll-up.
+    attempts the newest view is written, and what it wrote stays due (without a hash) for the next roll-up.
     """
     for attempt in range(1, _ATTEMPTS + 1):
         with database.organisation(org_id) as connection:
@@ -73,10 +73,11 @@ def roll_up(database: Database, embedder: Embedder, org_id: UUID) -> RollUpRepor
         if changes.anything():
             with database.organisation(org_id) as connection:
                 connection.execute("select pg_advisory_xact_lock(hashtextextended('roll_up:' || %s, 0))", [org_id])
-                if _marker(connection, org_id) != state.marker and attempt < _ATTEMPTS:
+                overtaken = _marker(connection, org_id) != state.marker
+                if overtaken and attempt < _ATTEMPTS:
                     continue
                 require_model(connection, org_id, embedder)
-                merge(connection, org_id, embedder.model, changes, vectors)
+                merge(connection, org_id, embedder.model, changes, vectors, stays_due=overtaken)
         break
     return RollUpReport(
         clients=len(profiles),

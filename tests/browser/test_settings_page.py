@@ -2,6 +2,7 @@
 AA, nothing is wider than the screen; it works by keyboard, without JavaScript, and for those who may only look."""
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -172,6 +173,24 @@ def test_without_javascript_every_button_works(without_script: Page, stage: Stag
     expect(card).to_have_attribute("data-state", "disconnected")
 
 
+@pytest.mark.parametrize(
+    ("flags", "role", "said"),
+    [
+        (f"connected={FIRST}&account=other", "status", "to another account than before"),
+        (f"error=failed&provider={FIRST}", "alert", "The card says why"),
+        (f"error=cancelled&provider={FIRST}", "alert", "You cancelled"),
+    ],
+)
+def test_how_the_last_press_ended_holds_and_is_said_once(
+    as_admin: Page, address: str, flags: str, role: Literal["status", "alert"], said: str
+) -> None:
+    as_admin.goto(f"{address}/settings/integrations?{flags}")
+    expect(as_admin.get_by_role(role).filter(has_text=said)).to_be_visible()
+    holds(as_admin)
+    as_admin.reload()
+    expect(as_admin.get_by_role(role).filter(has_text=said)).to_have_count(0)
+
+
 def test_the_page_that_asks_holds(as_admin: Page, address: str, stage: Stage) -> None:
     for play in (scenes.left_out, scenes.disconnected_and_kept, scenes.disconnected_and_deleted):
         stage.set({FIRST: play})
@@ -185,7 +204,6 @@ def test_progress_moves_by_itself_and_is_spoken_of_by_the_quarter(as_admin: Page
     as_admin.evaluate("window.loadedOnce = true")
     expect(card.locator("[data-field=progress]")).to_contain_text("1,240 of 4,100 items")
     expect(spoken).to_be_empty()
-    as_admin.wait_for_timeout(1700)  # it has looked once
     stage.owner.execute("update ingestion_jobs set items_seen = 1300")
     expect(card.locator("[data-field=progress]")).to_contain_text("1,300 of 4,100 items")
     expect(spoken).to_be_empty()

@@ -207,6 +207,11 @@ def test_documents_that_never_rest_do_not_keep_it_from_ending(
 
     roll_up(database, Restless(), library.org_id)
     assert names(owner) == ["Bay 1"]
+    # It was overtaken: without a hash it is due, and whoever looks for what is due finds it.
+    assert clients(owner, "content_hash") == [{"content_hash": None}]
+    roll_up(database, Counting(), library.org_id)
+    assert names(owner) == ["Bay 2"]
+    assert clients(owner, "content_hash")[0]["content_hash"] is not None
 
 
 def test_an_organisation_with_nothing_has_no_clients(
