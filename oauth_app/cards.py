@@ -12,9 +12,6 @@ from oauth_app.services import services
 from oauth_app.session import Person
 from oauth_app.wording import counted, duration, moment, stage
 
-# Announced, and not connectable yet: name, title, what it will bring.
-COMING: tuple[tuple[str, str, str], ...] = (("quickbooks", "QuickBooks", "Customers, estimates and invoices."),)
-
 _CARDS = """
 select s.provider, s.status, s.status_message as message, s.connected_at, s.last_synced_at,
        coalesce(s.external_account_name, s.external_account_id) as account,
@@ -58,7 +55,6 @@ class Card:
     brings: str
     state: str
     status: str
-    available: bool = True
     advice: str | None = None
     message: str | None = None
     account: str | None = None
@@ -91,16 +87,10 @@ class Card:
 
 
 def cards_of(person: Person) -> list[Card]:
-    """Every provider's card: those that can be connected, then those to come."""
+    """Every provider's card."""
     with services().database.user(person.user_id) as transaction:
         rows = {row["provider"]: row for row in transaction.execute(_CARDS, [person.org_id]).fetchall()}
-    cards = [_card(name, provider.title, rows.get(name), person.is_admin) for name, provider in PROVIDERS.items()]
-    coming = [
-        Card(name, title, brings, "not_available", "Not available yet", available=False)
-        for name, title, brings in COMING
-        if name not in PROVIDERS
-    ]
-    return cards + coming
+    return [_card(name, provider.title, rows.get(name), person.is_admin) for name, provider in PROVIDERS.items()]
 
 
 def _card(name: str, title: str, row: dict[str, Any] | None, is_admin: bool) -> Card:

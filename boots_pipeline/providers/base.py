@@ -108,7 +108,8 @@ class Fact:
 @dataclass(frozen=True, slots=True)
 class Document:
     """A record made readable. `client_keys`, strongest first, say which client it is about; `names_client` that it *is*
-    the record of that client: then the first key is its own, and the others are only hints."""
+    the record of that client: then the first key is its own, and the others are only hints. A record that is part of a
+    client (a customer's project) names the client's key first, then its own: whoever points at it points there."""
 
     title: str
     content: str
