@@ -14,10 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boots_pipeline.errors import BadPage, ConfigError
+from boots_pipeline.knowledge.rollup import roll_up
 from boots_pipeline.providers import quickbooks
 from boots_pipeline.providers.base import Fact, Provider
+from boots_pipeline.providers.hubspot import HUBSPOT
 from boots_pipeline.providers.quickbooks import QUICKBOOKS, IntuitServer, QueryServer
 from boots_pipeline.providers.quickbooks_records import MAKERS, moment
+from boots_pipeline.resources.database import Database
+from boots_pipeline.resources.embedder import WordllamaEmbedder
 from boots_pipeline.settings import Settings
 from oauth_app.authorisation import authorisation_url, exchange, redirect_uri, revoke
 from tests.conftest import Connected
@@ -273,6 +277,23 @@ def test_everything_is_kept_and_belongs_to_somebody(books: Connected) -> None:
     calls = books.outside.control("GET", "calls")
     assert {call["tool"] for call in calls if "tool" in call} == {"query", "companyinfo"}
     assert all(call["arguments"]["minorversion"] == "75" for call in calls if "tool" in call)
+
+
+def test_customers_are_the_clients_that_hubspot_knows(
+    books: Connected, connected_to: Callable[[Provider], Connected], database: Database, embedder: WordllamaEmbedder
+) -> None:
+    books.sync()
+    connected_to(HUBSPOT).sync()
+    roll_up(database, embedder, books.organisation.id)
+    rows = books.owner.execute("select client_id, provider_ids from client_intelligence").fetchall()
+    both = [row for row in rows if {"hubspot", "quickbooks"} <= row["provider_ids"].keys()]
+    assert len(both) > 5
+    client_of = {number: row["client_id"] for row in rows for number in row["provider_ids"].get("quickbooks", ())}
+    assert client_of.keys() == books.kept()["customers"]
+    about = {row["document_id"]: row["client_id"] for row in books.owner.execute("select * from client_documents")}
+    for (stream, external_id), row in books.documents().items():
+        named = external_id if stream == "customers" else row["raw_payload"]["CustomerRef"]["value"]
+        assert about[row["id"]] == client_of[named]
 
 
 def test_a_delta_brings_changes_and_deletions(books: Connected) -> None:
