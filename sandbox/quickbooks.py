@@ -117,7 +117,14 @@ class Accounting:
         return _fault("Fault", kind, str(refusal), "3100" if refusal.status == 403 else "4001")
 
     def spoil(self, kind: str, arguments: Mapping[str, Any], answer: Any) -> Any:
-        """Faults in a query's rows. Any other answer has nothing to duplicate or reorder, and stays."""
+        """Faults in a query's rows, or half of what changed. Any other answer has nothing to spoil, and stays."""
+        if "CDCResponse" in answer and kind == "truncated":
+            (response,) = answer["CDCResponse"]
+            halves = [
+                {name: rows[: len(rows) // 2] if isinstance(rows, list) else rows for name, rows in entity.items()}
+                for entity in response["QueryResponse"]
+            ]
+            return {**answer, "CDCResponse": [{"QueryResponse": halves}]}
         told = answer.get("QueryResponse", {})
         entity = next((name for name in STREAMS if name in told), None)
         if entity is None:
