@@ -9,7 +9,7 @@ from typing import Any
 from sandbox import vocabulary as words
 from sandbox.awkward import BIDI, INJECTION, ZERO_WIDTH
 from sandbox.fiction import IMPORTED, Author, telephone
-from sandbox.world import Company, Organization, moment
+from sandbox.world import FIRST_DAY, Company, Organization, end_of, moment
 
 STREAMS = {"Customer": "customers", "Invoice": "invoices", "Estimate": "estimates", "Payment": "payments"}
 HOME_CURRENCY = "GBP"
@@ -296,7 +296,7 @@ class Books:
         """Valid entries that have broken somebody's import once."""
         rng = author.rng
         first, second, apostrophe, hostile, *_ = self.all("Customer")
-        when = first.updated
+        when = end_of(FIRST_DAY) - timedelta(days=2)  # of each kind something is new enough for the feed of changes
         job = self._part(first, "Ground floor", 1, when)
         self._invoice(author, self._part(job, "Counter", 2, when), when)
         self._invoice(author, job, when)

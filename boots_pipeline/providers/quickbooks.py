@@ -275,7 +275,9 @@ def _selected(what: str, stream: str, bounds: Bounds, *terms: str) -> str:
 def _rows(answer: Any, entity: str) -> list[Any]:
     """The rows of an answer; without any it does not name the entity."""
     rows = answer.get(entity, []) if isinstance(answer, dict) else None
-    if not isinstance(rows, list) or (not rows and answer.keys() - {"startPosition", "maxResults", "totalCount"}):
+    if not isinstance(rows, list) or (
+        not rows and answer.keys() - {entity, "startPosition", "maxResults", "totalCount"}
+    ):
         raise BadPage(f"QuickBooks answered a query of {entity} with something else.")
     return rows
 

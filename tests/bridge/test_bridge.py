@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from boots_pipeline.local.sandboxed import bridge_environment, sandbox_environment
 from boots_pipeline.providers.quickbooks import QUICKBOOKS
-from boots_pipeline.settings import Settings
+from boots_pipeline.settings import Settings, provider_settings
 from mcp_bridge import quickbooks
 from mcp_bridge.quickbooks import Caller, Failure, QuickBooks
 from mcp_bridge.tools import TOOLS
@@ -225,6 +226,22 @@ def test_where_nobody_answers_it_fails(asker: Asker) -> None:
     with pytest.raises(Failure) as failure:
         read(dead)
     assert failure.value.status == 502
+
+
+def test_it_reads_the_sandbox_until_there_is_an_app_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CLIENT_ID", "MCP_URL", "API_URL"):
+        monkeypatch.delenv(f"QUICKBOOKS_{name}", raising=False)
+    provider_settings.cache_clear()
+    assert bridge_environment("http://b") == {"QUICKBOOKS_MCP_URL": "http://b/mcp"}
+    played = sandbox_environment("http://s")
+    assert played["QUICKBOOKS_API_URL"] == "http://s/quickbooks"
+    assert "QUICKBOOKS_MCP_URL" not in played
+    monkeypatch.setenv("QUICKBOOKS_CLIENT_ID", "an app")
+    monkeypatch.setenv("QUICKBOOKS_API_URL", "https://development.example")
+    provider_settings.cache_clear()
+    assert bridge_environment("http://b")["QUICKBOOKS_API_URL"] == "https://development.example"
+    assert not [name for name in sandbox_environment("http://s") if name.startswith("QUICKBOOKS_")]
+    provider_settings.cache_clear()
 
 
 def test_no_token_is_logged(asker: Asker, caplog: pytest.LogCaptureFixture) -> None:
