@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     dagster_port: int = 3000
     code_server_port: int = 4266
     sandbox_port: int = 8070
+    bridge_port: int = 8071
 
     def required(self, name: str) -> str:
         """The value of a setting that this process cannot do without."""
@@ -66,6 +67,7 @@ class ProviderSettings(BaseSettings):
     client_secret: SecretStr | None = None
     redirect_uri: str | None = None
     mcp_url: str | None = None
+    api_url: str | None = None  # where our own MCP server finds the provider's API
     issuer: str | None = None
     authorization_url: str | None = None
     token_url: str | None = None

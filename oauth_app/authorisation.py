@@ -107,11 +107,15 @@ def revoke(provider: Provider, refresh_token: str, settings: Settings) -> bool:
 
 async def _revoke(provider: Provider, url: str, refresh_token: str, settings: Settings) -> bool:
     async with asyncio.timeout(ANSWER_SECONDS), _client(provider, redirect_uri(provider, settings)) as client:
-        response = await client.revoke_token(  # type: ignore[no-untyped-call]  # its stub has no types
-            url,
-            token=refresh_token,
-            token_type_hint="refresh_token",  # noqa: S106
-        )
+        if provider.oauth.revokes_json:
+            signed = (client.client_id, client.client_secret)
+            response = await client.post(url, json={"token": refresh_token}, auth=signed)
+        else:
+            response = await client.revoke_token(  # type: ignore[no-untyped-call]  # its stub has no types
+                url,
+                token=refresh_token,
+                token_type_hint="refresh_token",  # noqa: S106
+            )
     return bool(response.is_success)
 
 

@@ -11,9 +11,6 @@ from oauth_app.session import Person
 from oauth_app.states import State, allowed, state_of
 from oauth_app.wording import counted, duration, iso, stage
 
-# Announced, and not connectable yet: name, title, what it will bring.
-COMING: tuple[tuple[str, str, str], ...] = (("quickbooks", "QuickBooks", "Customers, estimates and invoices."),)
-
 _KINDS = {"full": "Everything", "delta": "What changed", "reconcile": "Weekly check of everything"}
 _OUTCOMES = {
     "completed": "Completed",
@@ -76,7 +73,6 @@ class Card:
     brings: str
     state: str
     status: str
-    available: bool = True
     advice: str | None = None
     message: str | None = None
     account: str | None = None
@@ -132,7 +128,7 @@ class Card:
 
 
 def cards_of(person: Person) -> list[Card]:
-    """Every provider's card: those that can be connected, then those to come."""
+    """Every provider's card."""
     overview = overview_of(person)
     cards = []
     for name, provider in PROVIDERS.items():
@@ -140,12 +136,7 @@ def cards_of(person: Person) -> list[Card]:
         state = state_of(known, provider.title, overview.worker_seen_at)
         can = allowed(state, known) if person.is_admin else ()
         cards.append(_card(name, known, state, can))
-    coming = [
-        Card(name, title, brings, "not_available", "Not available yet", available=False)
-        for name, title, brings in COMING
-        if name not in PROVIDERS
-    ]
-    return cards + coming
+    return cards
 
 
 def _card(name: str, known: Known | None, state: State, can: tuple[str, ...]) -> Card:

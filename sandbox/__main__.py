@@ -26,7 +26,12 @@ PROVIDERS
     GET  /gmail/o/oauth2/v2/auth                          the consent page; also POST /gmail/token and …/revoke
   google_drive   Google's official remote Drive server, in the same way
     POST /google_drive/mcp
-  The one registered client: {CLIENT_ID} with secret {CLIENT_SECRET} (client_secret_post),
+  quickbooks  Intuit's authorisation server, and the accounting API that mcp_bridge reads
+    GET  /quickbooks/v3/company/<realm>/query             also …/cdc, …/companyinfo/<realm>, …/<entity>/<id>
+    POST /quickbooks/intuit/mcp                           Intuit's open-source MCP server on the same books
+    GET  /quickbooks/connect/oauth2                       the consent page; the callback tells the realm
+    POST /quickbooks/oauth2/v1/tokens/bearer              client_secret_basic only; …/v2/oauth2/tokens/revoke takes JSON
+  The one registered client: {CLIENT_ID} with secret {CLIENT_SECRET} (client_secret_post, where nothing else is said),
   any loopback redirect URI that ends in /api/integrations/<provider>/callback, PKCE with S256.
 
 \b
@@ -44,11 +49,12 @@ CONTROL (no login, this machine only)
 FAULTS
   POST /_control/faults {{"faults": [{{"provider": "hubspot", "tool": "search_crm_objects",
       "match": {{"objectType": "contacts"}}, "after": 2, "times": 1, "kind": "status", "status": 429}}]}}
-  tool   a tool, "*" for any tool (default), or "token" for the token endpoint
+  tool   a tool, "*" for any tool (default), or "token" for the token endpoint; of QuickBooks' API the last word of
+         the path: query, cdc, companyinfo
   match  arguments that the call must have (for the token endpoint: grant_type)
   after  how many such calls go well first (0); times: how often then (1), null for ever
   kind   status (401, 403, 429, 500, 503; retry_after in seconds)   slow (seconds)
-         cut (the connection dies mid-answer)   html (a login page)   tool_error (MCP isError)
+         cut (the connection dies mid-answer)   html (a login page)   tool_error (MCP isError; a Fault with status 200)
          expire_tokens (all access tokens die)   duplicate, reorder, malformed_item, truncated, empty
          (in the page)   cycle (the next page is one that was)
 """

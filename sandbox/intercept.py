@@ -16,6 +16,8 @@ from sandbox.provider import Provider
 
 FAULT = "sandbox.fault"
 """Where in the ASGI scope the endpoint finds the fault that is its own to commit (those in data)."""
+ACCOUNT = "sandbox.account"
+"""Where in the ASGI scope the gate leaves the organisation that the token opens."""
 ASKED = "sandbox.asked"
 """Where in the ASGI scope the endpoint finds what the request is about."""
 LOGIN_PAGE = "<!doctype html><title>Sign in</title><h1>Please sign in</h1><p>Sandbox: fiction.</p>"
@@ -40,11 +42,11 @@ class Intercepted:
     faults: FaultPlan
     calls: CallLog
     challenge: str
-    describe: Callable[[bytes], Asked]
+    describe: Callable[[Scope, bytes], Asked]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await Request(scope, receive).body()
-        asked = self.describe(body)
+        asked = self.describe(scope, body)
         fault = self.faults.take(self.provider.name, asked.target, asked.arguments) if asked.target else None
         if fault and fault.kind == "expire_tokens":
             self.grants.expire_access_tokens()

@@ -1,7 +1,7 @@
-"""A twin's MCP server over streamable HTTP: stateless, JSON answers, a bearer token on every request.
+"""A twin's MCP server over streamable HTTP: stateless, with JSON answers, behind the gate.
 
-The protocol is the `mcp` SDK's low-level server. Ours are the gate before it, the check of arguments against
-the tool's own schema (the SDK leaves that to the tool), and the faults in data.
+The protocol is the `mcp` SDK's low-level server. Ours are the check of arguments against the tool's own schema (the
+SDK leaves that to the tool), and the faults in data.
 """
 
 import json
@@ -22,21 +22,17 @@ from mcp.types import (
     TextContent,
 )
 from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from sandbox.faults import DATA_KINDS, Fault
 from sandbox.fiction import World
-from sandbox.grants import GrantBook
-from sandbox.intercept import ASKED, FAULT, Asked
-from sandbox.provider import McpServer, Provider, Refusal, Structured, Texts
+from sandbox.intercept import ACCOUNT, FAULT, Asked
+from sandbox.provider import McpServer, ProseErrors, Provider, Refusal, Structured, Texts
 
-ACCOUNT = "sandbox.account"
-"""Where in the ASGI scope the gate leaves the organisation that the token opens."""
 Context = ServerRequestContext[Any, Request]
 
 
-def describe(body: bytes) -> Asked:
+def describe(scope: Scope, body: bytes) -> Asked:
     """A JSON-RPC message, as a fault or the record of calls names it. Garbage is the SDK's to refuse."""
     try:
         message = json.loads(body)
@@ -47,27 +43,6 @@ def describe(body: bytes) -> Asked:
     if method == "tools/call" and isinstance(arguments, dict):
         return Asked({"tool": str(tool)}, str(tool), arguments)
     return Asked({"endpoint": method}, None, {})
-
-
-@dataclass
-class BearerGate:
-    """Lets through whoever brings a living token, and tells the server whose account it opens."""
-
-    manager: StreamableHTTPSessionManager
-    grants: GrantBook
-    challenge: str
-    public_listing: bool
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scheme, _, token = Request(scope).headers.get("authorization", "").partition(" ")
-        account = self.grants.organization_of(token) if scheme.lower() == "bearer" else None
-        if account is None and not (self.public_listing and scope[ASKED].target is None):
-            refusal = JSONResponse(
-                {"error": "unauthorized"}, status_code=401, headers={"WWW-Authenticate": self.challenge}
-            )
-            await refusal(scope, receive, send)
-        else:
-            await self.manager.asgi_app({**scope, ACCOUNT: account}, receive, send)
 
 
 @dataclass
@@ -103,7 +78,10 @@ class ToolServer:
             self._check(params.name, arguments)
             return _result(self._answer(params.name, arguments, scope[ACCOUNT], scope[FAULT]))
         except Refusal as refusal:
-            return CallToolResult(content=[TextContent(type="text", text=str(refusal))], is_error=True)
+            told, marked = str(refusal), True
+            if isinstance(self.server, ProseErrors):
+                told, marked = self.server.error_text(params.name, told), False
+            return CallToolResult(content=[TextContent(type="text", text=told)], is_error=marked)
 
     def _answer(self, tool: str, arguments: dict[str, Any], account: str, fault: Fault | None) -> Any:
         if fault and fault.kind == "tool_error":

@@ -17,7 +17,7 @@ from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route, request_response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from sandbox.calls import CallLog
 from sandbox.faults import FaultPlan
@@ -275,7 +275,7 @@ def _basic(request: Request) -> tuple[str, str]:
     return unquote(name), unquote(secret)
 
 
-def _token_request(body: bytes) -> Asked:
+def _token_request(scope: Scope, body: bytes) -> Asked:
     """Of what was posted only the kind of grant may be told on: the rest is secrets."""
     form = dict(parse_qsl(body.decode("utf-8", "replace")))
     return Asked({"endpoint": "token"}, "token", {"grant_type": form.get("grant_type", "")})

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from mcp.types import Tool
 from starlette.routing import Route
@@ -17,7 +17,19 @@ Report = dict[str, dict[str, list[Any]]]
 
 
 class Refusal(Exception):
-    """The tool says no: an MCP tool error (`isError`) with this text."""
+    """The tool says no: an MCP tool error (`isError`) with this text; of a REST API, an answer with this status."""
+
+    def __init__(self, text: str, status: int = 400) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class ProseErrors:
+    """An MCP server that does not mark its errors as such: a text that begins differently is all there is."""
+
+    def error_text(self, tool: str, text: str) -> str:
+        """What it says instead of an answer."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,20 @@ class McpServer(Protocol):
         """The answer with a fault in its data (one of `faults.DATA_KINDS`), in this server's shapes."""
 
 
+@runtime_checkable
+class RestServer(Protocol):
+    """A REST API in front of a provider's records, for programs that are no MCP clients. It only reads."""
+
+    def read(self, organization: Organization, path: str, asked: Mapping[str, str]) -> Any:
+        """The JSON that it answers, or `Refusal`. `path` is below the API's own."""
+
+    def refusal_body(self, refusal: Refusal) -> dict[str, Any]:
+        """What stands beside the status of a refusal."""
+
+    def spoil(self, kind: str, arguments: Mapping[str, Any], answer: Any) -> Any:
+        """The answer with a fault in its data (one of `faults.DATA_KINDS`)."""
+
+
 class Provider(Protocol):
     """One provider's face of the world."""
 
@@ -78,8 +104,8 @@ class Provider(Protocol):
     oauth: OAuthFacts
 
     @property
-    def servers(self) -> Mapping[str, McpServer]:
-        """Its MCP servers, by path below the twin's root; the official one is `/mcp`."""
+    def servers(self) -> Mapping[str, McpServer | RestServer]:
+        """Its servers, by path below the twin's root; the official MCP server is `/mcp`."""
 
     def populate(self, world: World) -> None:
         """Write what only this provider holds, for a world on its first day."""

@@ -25,7 +25,7 @@ from boots_pipeline.ingestion import batches
 from boots_pipeline.ingestion.sync import Outcome, SyncEngine
 from boots_pipeline.local.postgres import DatabaseUrls, create_databases, embedded_postgres
 from boots_pipeline.migrations import migrate
-from boots_pipeline.providers import hubspot
+from boots_pipeline.providers import hubspot, quickbooks
 from boots_pipeline.providers.base import Provider
 from boots_pipeline.providers.hubspot import HUBSPOT
 from boots_pipeline.resources.database import Database
@@ -324,6 +324,7 @@ def connected(connected_to: Callable[[Provider], Connected]) -> Connected:
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages and batches of ten, so that a small world has many; searches that need not be spread over seconds."""
     monkeypatch.setattr(hubspot, "_PAGE", 10)
+    monkeypatch.setattr(quickbooks, "_PAGE", 10)
     monkeypatch.setattr(hubspot, "_SEARCHES", hubspot.Budget("search", 500, 1))
     monkeypatch.setattr(batches, "_ITEMS", 10)
 

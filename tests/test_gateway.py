@@ -63,6 +63,15 @@ def assert_all_is_kept(connected: Connected) -> None:
     assert connected.waiting() == 0
 
 
+def test_arguments_follow_the_schema_at_every_depth() -> None:
+    wrapped = {"type": "object", "properties": {"limit": {}, "criteria": {"type": "array"}}, "required": ["criteria"]}
+    schema = {"type": "object", "properties": {"params": wrapped}, "required": ["params"]}
+    asked = {"params": {"criteria": [{"field": "Id"}], "offset": 1}, "full": True}
+    assert mcp_gateway._by_schema(asked, schema) == ({"params": {"criteria": [{"field": "Id"}]}}, [])
+    assert mcp_gateway._by_schema({"params": {"limit": 1}}, schema)[1] == ["criteria"]
+    assert mcp_gateway._by_schema({}, schema)[1] == ["params"]
+
+
 # Tokens on the way
 
 

@@ -26,10 +26,11 @@ class Identity:
 
 
 class _Group:
-    """The records that a provider itself holds for one client: one, or several that it merged."""
+    """The records that a provider itself holds for one client: one, several that it merged, or one with its parts,
+    which come after it: each names it first, then itself."""
 
     def __init__(self, records: Iterable[Source]) -> None:
-        by_key = sorted(records, key=lambda record: (record.own_keys[0], record.id))
+        by_key = sorted(records, key=lambda record: (record.own_keys[0], len(record.own_keys), record.id))
         merged_away = {key for record in by_key for key in record.own_keys[1:]}
         self.records = sorted(by_key, key=lambda record: record.own_keys[0] in merged_away)
         self.keys = list(dict.fromkeys(key for record in self.records for key in record.own_keys))

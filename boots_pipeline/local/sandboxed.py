@@ -1,4 +1,6 @@
-"""How the product is pointed at the sandbox: its twins serve the real servers' paths below one address a provider."""
+"""How the product is pointed at what runs on this machine: at the sandbox, whose twins serve the real servers' paths
+below one address a provider, and at our own MCP server for the providers that have none.
+"""
 
 from urllib.parse import urlsplit
 
@@ -19,6 +21,19 @@ def sandbox_environment(sandbox: str) -> dict[str, str]:
     return variables
 
 
+def bridge_environment(bridge: str) -> dict[str, str]:
+    """The variables of the providers whose MCP server is ours: where it is, and where it finds the provider's API, for
+    it does not read .env itself."""
+    variables: dict[str, str] = {}
+    for provider in PROVIDERS.values():
+        if provider.bridged:
+            told = provider_settings(provider.env_prefix)
+            variables[f"{provider.env_prefix}MCP_URL"] = told.mcp_url or f"{bridge}/mcp"
+            if told.api_url:
+                variables[f"{provider.env_prefix}API_URL"] = told.api_url
+    return variables
+
+
 def _pointed_at(twin: str, provider: Provider) -> dict[str, str]:
     facts = provider.oauth_facts
     addresses = {
@@ -26,7 +41,8 @@ def _pointed_at(twin: str, provider: Provider) -> dict[str, str]:
         "TOKEN_URL": facts.token_url,
         "REVOCATION_URL": facts.revocation_url,
     }
-    told = {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET, "MCP_URL": f"{twin}/mcp", "ISSUER": twin}
+    told = {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET, "ISSUER": twin}
     told["DISCOVERY_URL"] = f"{twin}/.well-known/oauth-authorization-server"
+    told |= {"API_URL": twin} if provider.bridged else {"MCP_URL": f"{twin}/mcp"}
     told |= {name: f"{twin}{urlsplit(address).path}" for name, address in addresses.items() if address}
     return {f"{provider.env_prefix}{name}": value for name, value in told.items()}

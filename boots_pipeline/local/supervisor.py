@@ -1,4 +1,4 @@
-"""One supervisor owns a local Boots: database, sandbox, pages and Dagster. Every other command is handed URLs.
+"""One supervisor owns a local Boots: database, sandbox, bridge, pages and Dagster. Every other command is handed URLs.
 
 `boots up` and `boots demo` run it; a command that needs only the database attaches to a running one, or starts the
 embedded server for its own duration. With DATABASE_URL set, that Postgres is used and no server is started.
@@ -21,7 +21,7 @@ from boots_pipeline.errors import ConfigError
 from boots_pipeline.local.postgres import DatabaseUrls, create_databases, embedded_postgres, note_dagster_is_made
 from boots_pipeline.local.processes import Program, make_room, running
 from boots_pipeline.local.runs import end_dead_runs
-from boots_pipeline.local.sandboxed import sandbox_environment
+from boots_pipeline.local.sandboxed import bridge_environment, sandbox_environment
 from boots_pipeline.migrations import migrate
 from boots_pipeline.settings import Settings
 
@@ -39,6 +39,7 @@ class Local:
     web: str
     dagster: str
     sandbox: str
+    bridge: str
     vault_key_file: str
 
 
@@ -88,6 +89,7 @@ def everything(settings: Settings, report: Report, *, sandbox_size: str = "demo"
             web=_address(settings.web_port),
             dagster=_address(settings.dagster_port),
             sandbox=_address(settings.sandbox_port),
+            bridge=_address(settings.bridge_port),
             vault_key_file=str(_private_file(home / "vault.key", _vault_key)),
         )
         stack.enter_context(running(programs, _environment(settings, local, home), home, report))
@@ -124,6 +126,13 @@ def _programs(settings: Settings, sandbox_size: str, home: Path) -> list[list[Pr
         "SANDBOX_PORT",
         f"{_address(settings.sandbox_port)}/_control/health",
     )
+    bridge = Program(
+        "QuickBooks bridge",
+        [python, "-m", "mcp_bridge", "--port", str(settings.bridge_port)],
+        settings.bridge_port,
+        "BRIDGE_PORT",
+        f"{_address(settings.bridge_port)}/healthz",
+    )
     pages = Program(
         "pages", [python, "-m", "oauth_app"], settings.web_port, "WEB_PORT", f"{_address(settings.web_port)}/healthz"
     )
@@ -142,7 +151,7 @@ def _programs(settings: Settings, sandbox_size: str, home: Path) -> list[list[Pr
         f"{_address(settings.dagster_port)}/server_info",
     )
     daemon = Program("Dagster daemon", [python, "-m", "dagster._daemon", "run", "-w", workspace], None)
-    return [[sandbox, pages, code_server], [daemon, interface]]
+    return [[sandbox, bridge, pages, code_server], [daemon, interface]]
 
 
 def _environment(settings: Settings, local: Local, home: Path) -> dict[str, str]:
@@ -153,6 +162,7 @@ def _environment(settings: Settings, local: Local, home: Path) -> dict[str, str]
     inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     databases = {name: url for name, url in local.databases.environment().items() if name != "DATABASE_URL"}
     return {
+        **bridge_environment(local.bridge),
         **sandbox_environment(local.sandbox),
         "VAULT_KEY_FILE": local.vault_key_file,
         "SECRET_KEY": secret_key,

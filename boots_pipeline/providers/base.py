@@ -31,6 +31,7 @@ class OAuthFacts:
     client_auth: Literal["client_secret_post", "client_secret_basic"]
     scopes: tuple[str, ...] = ()
     authorize_parameters: Mapping[str, str] = field(default_factory=dict)
+    revokes_json: bool = False  # the revocation endpoint takes JSON, not a form
     sends_issuer: bool = False  # the callback must carry `iss`; when it is sent unasked it must still be right
 
 
@@ -108,7 +109,8 @@ class Fact:
 @dataclass(frozen=True, slots=True)
 class Document:
     """A record made readable. `client_keys`, strongest first, say which client it is about; `names_client` that it *is*
-    the record of that client: then the first key is its own, and the others are only hints."""
+    the record of that client: then the first key is its own, and the others are only hints. A record that is part of a
+    client (a customer's project) names the client's key first, then its own: whoever points at it points there."""
 
     title: str
     content: str
@@ -198,6 +200,7 @@ class Provider(ABC):
     brings: ClassVar[str]  # what connecting it brings in, a sentence for the settings page
     env_prefix: ClassVar[str]
     mcp_url_default: ClassVar[str]
+    bridged: ClassVar[bool] = False  # its MCP server is ours (mcp_bridge), in front of the provider's own API
     oauth_facts: ClassVar[OAuthFacts]
     profiles: ClassVar[tuple[Profile, ...]]  # the fullest first
     overlap: ClassVar[timedelta] = timedelta(minutes=5)  # how far a delta reaches back behind its watermark

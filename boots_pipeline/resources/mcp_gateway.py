@@ -94,9 +94,8 @@ class Session:
         return argument in self._schema(tool).get("properties", {})
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> Any:
-        schema = self._schema(tool)
-        known = {name: value for name, value in arguments.items() if name in schema.get("properties", {})}
-        if missing := [name for name in schema.get("required", ()) if name not in known]:
+        known, missing = _by_schema(arguments, self._schema(tool))
+        if missing:
             raise ConfigError(f"{self._provider.title}'s tool {tool} now requires {', '.join(missing)}; update Boots.")
         return await self._retrying(self._call_once, tool, known)
 
@@ -155,6 +154,19 @@ class Session:
         line = self._new_line()
         self._lines.append(line)
         return line
+
+
+def _by_schema(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Of the arguments those that a schema knows, at every depth, and what it requires beside them."""
+    properties, known, missing = schema.get("properties", {}), dict[str, Any](), list[str]()
+    for name, value in arguments.items():
+        inner = properties.get(name)
+        if isinstance(value, Mapping) and isinstance(inner, Mapping) and "properties" in inner:
+            value, lacking = _by_schema(value, inner)
+            missing += lacking
+        if name in properties:
+            known[name] = value
+    return known, missing + [name for name in schema.get("required", ()) if name not in known]
 
 
 def _wait(state: RetryCallState) -> float:

@@ -83,6 +83,25 @@ def test_what_the_provider_merged_is_one_client() -> None:
     assert next(iter(identity.records.values()))[0].external_id == "h1"
 
 
+def test_a_part_of_a_client_is_that_client_and_what_points_at_the_part_does_too() -> None:
+    whole = customer(10, "Bay View Hotel")
+    part = source(company(10, "Bay View Hotel / Bar", merged=(12,), provider="quickbooks", kind="customer"), "part")
+    deeper = source(
+        company(12, "Bay View Hotel / Bar / Counter", merged=(3,), provider="quickbooks", kind="customer"), "deeper"
+    )
+    invoice = source(Document("Invoice 7", "", client_keys=("quickbooks.customer:3",)), "invoice", "quickbooks")
+    for world in ([deeper, part, whole, invoice], [invoice, whole, deeper, part]):
+        identity = identify(ORG, world, {})
+        ((client_id, records),) = identity.records.items()
+        assert [record.title for record in records] == [whole.title, part.title, deeper.title]
+        assert client_id == uuid5(ORG, "quickbooks.customer:10")
+        assert identity.documents[invoice.id] == client_id
+    # A part that became a client of its own leaves with what is its own.
+    apart = identify(ORG, [whole, customer(12, "Bay View Bar"), deeper, invoice], identity.new_keys)
+    assert apart.documents[invoice.id] == apart.documents[deeper.id] != client_id
+    assert client_id in apart.records
+
+
 def test_a_merge_keeps_the_survivor_and_its_id() -> None:
     before = identify(ORG, [firm(7, "Bay Hotel"), firm(512, "Bay Hotel Ltd")], {})
     after = identify(ORG, [firm(512, "Bay Hotel Ltd", merged=(7,))], before.new_keys)

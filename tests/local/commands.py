@@ -18,7 +18,7 @@ from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.settings import Settings
 from tests.outside import free_port
 
-PORTS = ("WEB_PORT", "DAGSTER_PORT", "CODE_SERVER_PORT", "SANDBOX_PORT")
+PORTS = ("WEB_PORT", "DAGSTER_PORT", "CODE_SERVER_PORT", "SANDBOX_PORT", "BRIDGE_PORT")
 _COMMAND = [sys.executable, "-c", "from boots_pipeline.cli import main; main()"]
 
 

@@ -186,8 +186,9 @@ def boots() -> Iterator[Running]:
             dagster_port=free_port(),
             code_server_port=free_port(),
             sandbox_port=free_port(),
+            bridge_port=free_port(),
         )
         with everything(settings, lambda line: None, sandbox_size="small") as local:
             assert seed(local.databases.owner, local.sandbox) == [HARBOUR, MERIDIAN]
-            yield Running(settings, local, Outside(local.sandbox))
+            yield Running(settings, local, Outside(local.sandbox, local.bridge))
     signal.signal(signal.SIGTERM, before)

@@ -110,7 +110,8 @@ def test_the_demo_does_what_it_says(fresh: Commands) -> None:
     assert told["documents"]["hubspot"] == 2 * 1200
     assert told["documents"].keys() == PROVIDERS.keys()
     assert min(told["documents"].values()) > 100
-    assert (told["clients"], told["proposal"].keys()) == (400, {"sections", "attributions"})
+    assert 400 < told["clients"] < 500  # HubSpot's companies, and those who only ever bought something
+    assert told["proposal"].keys() == {"sections", "attributions"}
     assert min(told["hits"], *told["proposal"].values()) > 0
     assert told["seconds"].keys() == {"start", "connect", "sync", "search", "proposal"}
     assert fresh.processes() == []

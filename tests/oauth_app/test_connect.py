@@ -326,7 +326,8 @@ def test_a_reconnect_that_fails_leaves_the_connection_working(admin: Browser, so
 def test_an_unknown_provider(admin: Browser) -> None:
     answer = admin.post("/api/integrations/salesforce/connect")
     assert answer.status_code == 404
-    assert answer.get_json()["error"] == "There is no provider 'salesforce'. Known: gmail, google_drive, hubspot."
+    known = "gmail, google_drive, hubspot, quickbooks"
+    assert answer.get_json()["error"] == f"There is no provider 'salesforce'. Known: {known}."
 
 
 def test_without_a_client_id_it_says_which_variables_to_set(
