@@ -74,7 +74,9 @@ class ProviderSettings(BaseSettings):
     revocation_url: str | None = None
     discovery_url: str | None = None
 
-    @field_validator("mcp_url", "authorization_url", "token_url", "revocation_url", "discovery_url", "redirect_uri")
+    @field_validator(
+        "mcp_url", "api_url", "authorization_url", "token_url", "revocation_url", "discovery_url", "redirect_uri"
+    )
     @classmethod
     def _is_a_web_address(cls, told: str | None) -> str | None:
         # People are sent there, and tokens: nothing but the web, whatever a browser would do with another scheme.
