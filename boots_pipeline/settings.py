@@ -75,7 +75,7 @@ class ProviderSettings(BaseSettings):
     discovery_url: str | None = None
 
     @field_validator(
-        "mcp_url", "authorization_url", "token_url", "revocation_url", "discovery_url", "api_url", "redirect_uri"
+        "mcp_url", "api_url", "authorization_url", "token_url", "revocation_url", "discovery_url", "redirect_uri"
     )
     @classmethod
     def _is_a_web_address(cls, told: str | None) -> str | None:
