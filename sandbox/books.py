@@ -172,7 +172,7 @@ class Books:
         }  # fmt: skip
         entry = self._add("Invoice", body, when, customer.company_id)
         self._total(body)
-        self._settle(customer)
+        _owe(customer, body["Balance"])
         return entry
 
     def _estimate(self, author: Author, customer: Entry, when: datetime) -> Entry:
@@ -239,10 +239,10 @@ class Books:
             ],
         }  # fmt: skip
         payment = self._add("Payment", body, when, invoice.company_id)
+        _owe(self.entries["Customer"][invoice.body["CustomerRef"]["value"]], -invoice.body["Balance"])
         invoice.body["Balance"] = 0
         invoice.body["LinkedTxn"] = [{"TxnId": payment.id, "TxnType": "Payment"}]
         invoice.touch(when)
-        self._settle(self.entries["Customer"][invoice.body["CustomerRef"]["value"]])
         return payment
 
     def _merge(self, winner: Entry, loser: Entry, when: datetime) -> Iterable[Entry]:
@@ -268,7 +268,7 @@ class Books:
         self.deleted.append((entry.kind, entry.id, when.replace(microsecond=0)))
 
     def _settle(self, customer: Entry) -> None:
-        """What is owed. It moves with the invoices and does not date the customer anew."""
+        """What is owed, added up anew. It moves with the invoices and does not date the customer anew."""
         owed = sum(
             invoice.body["Balance"]
             for invoice in self.all("Invoice")
@@ -344,3 +344,7 @@ def local(when: datetime) -> str:
 
 def _currency(code: str) -> dict[str, str]:
     return {"value": code, "name": code}
+
+
+def _owe(customer: Entry, more: float) -> None:
+    customer.body["Balance"] = customer.body["BalanceWithJobs"] = round(customer.body["Balance"] + more, 2)

@@ -28,7 +28,6 @@ class OAuthFacts:
     token_url: str
     revocation_url: str | None
     client_auth: Literal["client_secret_post", "client_secret_basic"]
-    discovery_url: str | None = None  # what it publishes of itself, for `boots doctor` to compare
     scopes: tuple[str, ...] = ()
     authorize_parameters: Mapping[str, str] = field(default_factory=dict)
     revokes_json: bool = False  # the revocation endpoint takes JSON, not a form
