@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo up test check pieces whole browser screenshots clean
+.PHONY: demo up test check pieces whole commands browser screenshots clean
 
 demo: $(VENV)/ready
 	$(BIN)/boots demo
@@ -12,16 +12,20 @@ demo: $(VENV)/ready
 up: $(VENV)/ready
 	$(BIN)/boots up
 
-# At once: a running Boots waits half of its time, and the pieces fill it. One after the other takes 80 s longer.
+# At once: a running Boots waits half of its time, and the pieces fill it. One after the other takes two minutes longer.
 test: $(VENV)/ready browser
 	@echo "Checks, tests of the pieces and of the whole, side by side; about four minutes"
-	@$(MAKE) --jobs 3 --output-sync=target --no-print-directory check pieces whole
+	@$(MAKE) --jobs 4 --output-sync=target --no-print-directory check pieces whole commands
 
 pieces: $(VENV)/ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/local --ignore tests/browser
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/local --ignore tests/browser
 
 whole: $(VENV)/ready browser
-	$(BIN)/python -m pytest tests/local tests/browser
+	$(BIN)/python -m pytest tests/local tests/browser --ignore tests/local/test_commands.py
+
+# Each of these brings a Boots of its own.
+commands: $(VENV)/ready
+	$(BIN)/python -m pytest tests/local/test_commands.py
 
 check: $(VENV)/ready
 	$(BIN)/ruff format --check --quiet .

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from importlib import resources
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sandbox.provider import Refusal
 from sandbox.world import Company, Contact, Deal, Organization, Record, User
@@ -87,18 +86,16 @@ def iso(moment: datetime) -> str:
 class Portal:
     """The HubSpot account of one organisation, as it is now."""
 
-    def __init__(self) -> None:
-        # What a record looks like holds until it is dated anew. Weak: a reset world must not live on here.
-        self._seen: WeakKeyDictionary[Record, tuple[datetime, Properties]] = WeakKeyDictionary()
-
     def records(self, organization: Organization, kind: ObjectType) -> Mapping[int, Record]:
         found: Mapping[int, Record] = getattr(organization, kind.name)
         return found
 
     def properties(self, organization: Organization, record: Record) -> Properties:
-        known = self._seen.get(record)
+        # What a record looks like holds until it is dated anew. Kept with the record, and gone with it: a table of our
+        # own was most of a search of 30,000.
+        known: tuple[datetime, Properties] | None = vars(record).get("seen_by_hubspot")
         if known is None or known[0] != record.updated:
-            known = self._seen[record] = (record.updated, _render(organization, record))
+            known = vars(record)["seen_by_hubspot"] = (record.updated, _render(organization, record))
         return known[1]
 
     def item(self, organization: Organization, record: Record, wanted: list[str] | None) -> dict[str, Any]:

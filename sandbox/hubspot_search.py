@@ -5,6 +5,7 @@ sorts last; equal sort values are ordered by id.
 """
 
 import contextlib
+import operator
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -23,12 +24,8 @@ Value = str | Decimal
 Test = Callable[[Record, Properties], bool]
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "EQ": lambda a, b: bool(a == b),
-    "LT": lambda a, b: bool(a < b),
-    "LTE": lambda a, b: bool(a <= b),
-    "GT": lambda a, b: bool(a > b),
-    "GTE": lambda a, b: bool(a >= b),
-}
+    "EQ": operator.eq, "LT": operator.lt, "LTE": operator.le, "GT": operator.gt, "GTE": operator.ge
+}  # fmt: skip
 
 
 def search(
@@ -37,13 +34,14 @@ def search(
     """The records of the page, how many there are in all, and where the next page starts."""
     limit, offset = int(arguments.get("limit", PAGE)), int(arguments.get("offset", 0))
     _check_limits(arguments, limit, offset)
-    tests = [_group(organization, kind, group) for group in arguments.get("filterGroups", [])]
+    passes = _any([_group(organization, kind, group) for group in arguments.get("filterGroups", [])])
     words = arguments.get("query", "").casefold().split()
-    found = []
-    for record in portal.records(organization, kind).values():
-        properties = portal.properties(organization, record)
-        if (not tests or any(test(record, properties) for test in tests)) and _mentions(kind, properties, words):
-            found.append((record, properties))
+    found = [
+        (record, properties)
+        for record in portal.records(organization, kind).values()
+        if passes(record, properties := portal.properties(organization, record))
+        and (not words or _mentions(kind, properties, words))
+    ]
     page = _ordered(found, kind, arguments.get("sorts", []))[offset : offset + limit]
     following = offset + limit
     return page, len(found), following if following < len(found) else None
@@ -67,28 +65,37 @@ def _check_limits(arguments: dict[str, Any], limit: int, offset: int) -> None:
             raise Refusal(f"VALIDATION_ERROR: {problem}")
 
 
+def _any(tests: list[Test]) -> Test:
+    """Whether one of them holds; of none, everything passes. One alone is asked itself: 30,000 times a search."""
+    if len(tests) == 1:
+        return tests[0]
+    return lambda record, properties: not tests or any(test(record, properties) for test in tests)
+
+
 def _group(organization: Organization, kind: ObjectType, group: dict[str, Any]) -> Test:
     tests = [_filter(organization, kind, given) for given in group.get("filters", [])]
+    if len(tests) == 1:
+        return tests[0]
     return lambda record, properties: all(test(record, properties) for test in tests)
 
 
 def _filter(organization: Organization, kind: ObjectType, given: dict[str, Any]) -> Test:
-    name, operator = given["propertyName"], given["operator"]
+    name, relation = given["propertyName"], given["operator"]
     if name.startswith("associated_"):
         return _association(organization, kind, object_type(name.removeprefix("associated_")), given)
     type_of_property = TYPES_OF_PROPERTIES[kind.name].get(name)
     if type_of_property is None:
         raise Refusal(f"VALIDATION_ERROR: there is no property {name} on {kind.name}")
-    test = _operator(operator, type_of_property, given)
+    test = _operator(relation, type_of_property, given)
     return lambda record, properties: test(properties[name])
 
 
-def _operator(operator: str, kind: str, given: dict[str, Any]) -> Callable[[str | None], bool]:
+def _operator(relation: str, kind: str, given: dict[str, Any]) -> Callable[[str | None], bool]:
     """A test of one value, which is null as often as not; empty counts as missing."""
-    if operator in COMPARISONS:
-        compare, bound = COMPARISONS[operator], comparable(kind, _operand(given, "value"))
+    if relation in COMPARISONS:
+        compare, bound = COMPARISONS[relation], comparable(kind, _operand(given, "value"))
         return lambda value: bool(value) and compare(comparable(kind, value or ""), bound)
-    match operator:
+    match relation:
         case "NEQ":
             bound = comparable(kind, _operand(given, "value"))
             return lambda value: not value or comparable(kind, value) != bound
@@ -97,16 +104,16 @@ def _operator(operator: str, kind: str, given: dict[str, Any]) -> Callable[[str 
             return lambda value: bool(value) and _between(low, comparable(kind, value or ""), high)
         case "IN" | "NOT_IN":
             bounds = {comparable(kind, bound) for bound in _operands(given)}
-            wanted = operator == "IN"
+            wanted = relation == "IN"
             return lambda value: (bool(value) and comparable(kind, value or "") in bounds) is wanted
         case "HAS_PROPERTY" | "NOT_HAS_PROPERTY":
-            wanted = operator == "HAS_PROPERTY"
+            wanted = relation == "HAS_PROPERTY"
             return lambda value: bool(value) is wanted
         case "CONTAINS_TOKEN" | "NOT_CONTAINS_TOKEN":
-            patterns, wanted = _operand(given, "value").casefold().split(), operator == "CONTAINS_TOKEN"
+            patterns, wanted = _operand(given, "value").casefold().split(), relation == "CONTAINS_TOKEN"
             return lambda value: _has_tokens(value or "", patterns) is wanted
         case _:
-            raise Refusal(f"VALIDATION_ERROR: unknown operator {operator}")
+            raise Refusal(f"VALIDATION_ERROR: unknown operator {relation}")
 
 
 def _between(low: Any, value: Any, high: Any) -> bool:
@@ -149,17 +156,15 @@ def _has_tokens(text: str, patterns: list[str]) -> bool:
 
 
 def _mentions(kind: ObjectType, properties: Properties, words: list[str]) -> bool:
-    if not words:
-        return True
     text = " ".join(properties[name] or "" for name in kind.searchable).casefold()
     return all(word in text for word in words)
 
 
 def _association(organization: Organization, kind: ObjectType, other: ObjectType, given: dict[str, Any]) -> Test:
-    operator = given["operator"]
-    if operator not in ("EQ", "IN"):
+    relation = given["operator"]
+    if relation not in ("EQ", "IN"):
         raise Refusal(f"VALIDATION_ERROR: {given['propertyName']} can be compared with EQ or IN only")
-    values = [_operand(given, "value")] if operator == "EQ" else _operands(given)
+    values = [_operand(given, "value")] if relation == "EQ" else _operands(given)
     wanted = {int(value) for value in values if value.isdigit()}
     return lambda record, properties: not wanted.isdisjoint(_associated(organization, record, other.name))
 
@@ -187,7 +192,8 @@ def _ordered(found: list[tuple[Record, Properties]], kind: ObjectType, sorts: li
         type_of_property = TYPES_OF_PROPERTIES[kind.name].get(name)
         if type_of_property is None:
             raise Refusal(f"VALIDATION_ERROR: there is no property {name} on {kind.name}")
-        filled = [(comparable(type_of_property, pair[1][name] or ""), pair) for pair in found if pair[1][name]]
-        filled.sort(key=lambda keyed: keyed[0], reverse=rule["direction"] == "DESCENDING")
-        found = [pair for _, pair in filled] + [pair for pair in found if not pair[1][name]]
+        keys: list[Any] = [value and comparable(type_of_property, value) for value in (pair[1][name] for pair in found)]
+        filled = [index for index, key in enumerate(keys) if key not in (None, "")]
+        filled.sort(key=keys.__getitem__, reverse=rule["direction"] == "DESCENDING")
+        found = [found[index] for index in filled] + [pair for pair in found if not pair[1][name]]
     return [record for record, _ in found]
