@@ -18,7 +18,7 @@ test: $(VENV)/ready browser
 	@$(MAKE) --jobs 4 --output-sync=target --no-print-directory check pieces whole commands
 
 pieces: $(VENV)/ready
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/local --ignore tests/browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/local --ignore tests/browser
 
 whole: $(VENV)/ready browser
 	$(BIN)/python -m pytest tests/local tests/browser --ignore tests/local/test_commands.py

@@ -21,6 +21,7 @@ from mcp.types import CallToolResult, TextContent
 from boots_pipeline.errors import BadPage, BootsError, ConfigError, Forbidden, NeedsReauth, RateLimited, Transient
 from boots_pipeline.providers.answers import Answer, Trouble
 from boots_pipeline.providers.base import Provider
+from boots_pipeline.resources.certificates import certificates
 
 _CALL_SECONDS = 60  # the whole of a call, not only silence: a server that drips a byte a second ends too
 _ANSWER_BYTES = 64 * 1024 * 1024  # one SSE event; the SDK's own cap is 1 MiB, less than a page of long records
@@ -57,7 +58,7 @@ class _Transport(httpx2.AsyncBaseTransport):
     """
 
     def __init__(self, token: Callable[[str | None], str], headers: Mapping[str, str]) -> None:
-        self._inner = httpx2.AsyncHTTPTransport()
+        self._inner = httpx2.AsyncHTTPTransport(verify=certificates())
         self._token = token
         self._headers = headers
         self._used: str | None = None

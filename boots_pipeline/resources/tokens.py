@@ -10,11 +10,9 @@ the pages connect with the same.
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +23,7 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 from boots_pipeline.errors import BootsError, ConfigError, NeedsReauth, Transient
 from boots_pipeline.providers.base import Provider
+from boots_pipeline.resources.certificates import certificates
 from boots_pipeline.resources.database import Connection, Database
 from boots_pipeline.resources.vault import Vault
 from boots_pipeline.settings import provider_settings
@@ -140,15 +139,9 @@ def oauth_client(provider: Provider, **options: Any) -> AsyncOAuth2Client:
         revocation_endpoint_auth_method=provider.oauth.client_auth,
         timeout=httpx2.Timeout(10, connect=5),
         follow_redirects=False,
-        transport=_BoundedTransport(httpx2.AsyncHTTPTransport(verify=_certificates())),
+        transport=_BoundedTransport(httpx2.AsyncHTTPTransport(verify=certificates())),
         **options,
     )
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    # Reading them takes 50 ms, and every conversation has a client of its own.
-    return httpx2.create_ssl_context()
 
 
 class _BoundedTransport(httpx2.AsyncBaseTransport):
