@@ -1,5 +1,5 @@
-"""Whom a TLS connection is believed, read once a process: that takes 20 to 50 ms, and every conversation with a provider
-has a client of its own."""
+"""Whom a TLS connection is believed, read once a process: that takes 20 to 50 ms, and every conversation with a
+provider has a client of its own."""
 
 import ssl
 from functools import cache
