@@ -10,8 +10,6 @@ import psycopg
 
 from boots_pipeline.providers import PROVIDERS
 
-_KINDS = ("companies", "contacts", "deals")
-
 
 @dataclass(frozen=True)
 class Scene:
@@ -22,6 +20,11 @@ class Scene:
     admin: UUID
     provider: str
     id: UUID
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """What this provider has."""
+        return PROVIDERS[self.provider].streams
 
     def connection(
         self, status: str, *, grant: bool = False, message: str | None = None, synced: str | None = None
@@ -43,7 +46,7 @@ class Scene:
             )
 
     def documents(self, *counts: int) -> None:
-        for kind, count in zip(_KINDS, counts, strict=False):
+        for kind, count in zip(self.streams, counts, strict=False):
             self.owner.execute(
                 """insert into source_documents (org_id, source_id, provider, document_type, external_id, title,
                                                  content, raw_payload, content_hash, payload_hash)
@@ -73,16 +76,16 @@ class Scene:
     def running(self, seen: int, expected: int | None, **columns: object) -> None:
         """A sync under way, claimed 20 s ago by a worker that is there."""
         self.job(
-            "running", timedelta(seconds=21), kind="full", stage="contacts", items_seen=seen, items_expected=expected,
-            lease_token=uuid4(), claimed_at=datetime.now(UTC) - timedelta(seconds=20),
+            "running", timedelta(seconds=21), kind="full", stage=self.streams[0], items_seen=seen,
+            items_expected=expected, lease_token=uuid4(), claimed_at=datetime.now(UTC) - timedelta(seconds=20),
             **{"lease_until": datetime.now(UTC) + timedelta(seconds=90), **columns},
         )  # fmt: skip
 
     def leave_out(self) -> None:
         for stream, number, reason in (
-            ("contacts", "90412", "its properties are not an object"),
-            ("contacts", "90877", "HubSpot did not hand it out"),
-            ("deals", "5518", "it is larger than 8 MB"),
+            (self.streams[0], "90412", "it is not an object"),
+            (self.streams[0], "90877", "the provider refuses it"),
+            (self.streams[-1], "5518", "it is larger than 5 MB"),
         ):
             self.owner.execute(
                 """insert into quarantined_items (org_id, source_id, stream, external_id, reason, attempts,

@@ -95,7 +95,7 @@ def _taken(png: bytes) -> Image.Image:
 
 def _save(picture: Image.Image, name: str) -> None:
     path = FOLDER / f"{name}.png"
-    picture.quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
     print(
         f"{path.relative_to(FOLDER.parents[1])}  {picture.width} x {picture.height}, {path.stat().st_size // 1024} KB"
     )
