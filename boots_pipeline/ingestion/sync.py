@@ -32,6 +32,7 @@ from boots_pipeline.ingestion.batches import Batch, gather
 from boots_pipeline.ingestion.keep import Keeper, Kept, organisation_model
 from boots_pipeline.ingestion.lease import Lease
 from boots_pipeline.ingestion.listing import Listed, Verdict, conclude
+from boots_pipeline.ingestion.sanitise import text
 from boots_pipeline.providers.base import Page, Provider
 from boots_pipeline.resources.database import Connection, Database
 from boots_pipeline.resources.embedder import Embedder
@@ -103,6 +104,8 @@ class SyncEngine:
             account = await tools.profile.identify(tools)
             if account is not None and account_known is not None and account.id != account_known:
                 raise NeedsReauth(f"The grant now opens another {provider.title} account. Connect again.")
+            if account is not None and account.name:
+                await asyncio.to_thread(self._name_account, job, account.name)
             unavailable = account.unavailable if account else {}
             for stream in tools.profile.streams:
                 if stream in unavailable:
@@ -135,6 +138,15 @@ class SyncEngine:
         account: str | None = row.pop("external_account_id")
         outcome.kept = Kept(**row)
         return account
+
+    def _name_account(self, job: Job, name: str) -> None:
+        """Some say at the consent only which account it is, and what it is called when they are asked."""
+        with self._database.organisation(job.org_id) as transaction:
+            transaction.execute(
+                """update connected_sources set external_account_name = %(name)s
+                    where org_id = %(org)s and id = %(source)s and external_account_name is distinct from %(name)s""",
+                {"name": text(name)[:200], "org": job.org_id, "source": job.source_id},
+            )
 
     async def _sync_stream(self, run: "_Stream") -> None:
         checkpoint: dict[str, Any] | None = run.job.checkpoint.get(run.stream)

@@ -145,7 +145,9 @@ def test_a_listing_that_does_not_move_ends() -> None:
 
 
 def test_everything_is_kept_and_belongs_to_somebody(books: Connected) -> None:
+    assert books.source()["external_account_name"] is None, "the consent tells a number only"
     assert books.sync().status == "completed", books.job()
+    assert books.source()["external_account_name"] == "Harbour Joinery", "and the books whose they are"
     assert books.kept() == books.truth()
     assert books.job()["items_expected"] == sum(map(len, books.truth().values()))
     documents = books.documents()
