@@ -21,6 +21,7 @@ from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.providers.base import Provider
 from boots_pipeline.resources.choices import vault_for
 from boots_pipeline.resources.database import Database
+from boots_pipeline.resources.envelope_vault import EnvelopeVault
 from boots_pipeline.settings import Settings, provider_settings
 
 _SECONDS = 10
@@ -121,13 +122,19 @@ def _vault(settings: Settings) -> Iterator[Finding]:
     database = Database(settings.required("worker_database_url"), application="boots-doctor", size=1)
     try:
         with database.connection() as connection:
-            vault.check(connection)
+            if isinstance(vault, EnvelopeVault):
+                # Not `check`: that makes a key that was mistyped the one that this database knows.
+                unknown = ", ".join(vault.unknown_keys(connection))
+            else:
+                vault.check(connection)
     finally:
         database.close()
-    if settings.vault == "envelope":
-        yield Finding("vault", True, "The envelope's keys are those that this database was sealed with.")
-    else:
+    if not isinstance(vault, EnvelopeVault):
         yield from _supabase_vault(settings)
+    elif unknown:
+        yield Finding("vault", None, f"This database has not met the key {unknown} yet; it will, when Boots starts.")
+    else:
+        yield Finding("vault", True, "The envelope's keys are those that this database was sealed with.")
 
 
 def _supabase_vault(settings: Settings) -> Iterator[Finding]:
@@ -174,6 +181,8 @@ def _pages(settings: Settings) -> Iterator[Finding]:
     if production:
         base = settings.public_base_url
         yield Finding("pages", base.startswith("https://"), f"PUBLIC_BASE_URL is {base}; production needs https.")
+        if settings.supabase_url is not None and not settings.supabase_url.startswith("https://"):
+            yield Finding("pages", False, "SUPABASE_URL is not https: who is on the way could sign anybody in.")
     if settings.supabase_url is None:
         verdict = False if production else None
         yield Finding("pages", verdict, "The development sign-in asks for no password: set SUPABASE_URL.")

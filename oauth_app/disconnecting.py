@@ -116,6 +116,9 @@ def _end(provider: Provider, person: Person, *, forget: bool) -> bool:
     """Returns whether the provider confirmed that the grant is worth nothing any more."""
     refresh_token = None
     with services().database.user(person.user_id, org_id=person.org_id, as_authenticated=False) as transaction:
+        # The pipeline may be renewing the token: the new one is what has to be given back, so this waits for it.
+        transaction.execute("set local lock_timeout = '25s'")
+        transaction.execute("set local statement_timeout = '30s'")
         held = transaction.execute(
             "select source_id, refresh_secret, account_id from private.connection_secrets(%s, %s)",
             [person.org_id, provider.name],
@@ -133,7 +136,9 @@ def _end(provider: Provider, person: Person, *, forget: bool) -> bool:
         if forget:
             transaction.execute("select private.ask_to_forget(%s, %s)", named)
         tokens.delete_tokens()
-        shared = account_is_connected(transaction, provider, held["account_id"])  # by others: ours has ended
+    # Asked when ours has ended, and as late as can be: revoking may end whoever is connected to that account by now.
+    with services().database.connection() as connection:
+        shared = account_is_connected(connection, provider, held["account_id"])
     return refresh_token is not None and not shared and revoke(provider, refresh_token, services().settings)
 
 

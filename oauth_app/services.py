@@ -60,6 +60,8 @@ def _refuse_development(settings: Settings, supabase: SupabaseSignIn | None) -> 
         raise ConfigError(
             "BOOTS_ENV is production, where the development sign-in is refused: set SUPABASE_URL (docs/supabase.md)."
         )
+    if not (settings.supabase_url or "").startswith("https://"):
+        raise ConfigError("BOOTS_ENV is production, so SUPABASE_URL must be https: its keys say who is who.")
     if not settings.public_base_url.startswith("https://"):
         raise ConfigError("BOOTS_ENV is production, so PUBLIC_BASE_URL must be https: cookies and codes travel there.")
 

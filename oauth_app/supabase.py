@@ -5,6 +5,7 @@ header. A valid token proves who signed in, and nothing else: what they may do i
 request. Supabase signs for other roles with the same keys (service_role, anonymous users); those are nobody here.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +27,8 @@ _LONGEST_TOKEN = 16 * 1024
 _LONGEST_KEY_SET = 64 * 1024
 _SHORTEST_SECRET = 32
 _KEYS_LAST_SECONDS = 600  # as long as Supabase's own edge keeps them: a withdrawn key is out after that
+_GRACE_SECONDS = 1_800  # for as long more, where Supabase does not answer when it is asked again
+_ANSWER_SECONDS = 5
 _ASK_AGAIN_SECONDS = 30  # tokens with made-up key ids make us ask no more often than this
 
 
@@ -89,10 +92,12 @@ def supabase_sign_in(settings: Settings) -> SupabaseSignIn | None:
 
 @dataclass
 class _PublishedKeys:
-    """A project's public keys (RFC 7517), asked for when they are needed and kept for ten minutes."""
+    """A project's public keys (RFC 7517), asked for when they are needed and kept for ten minutes; longer, where
+    Supabase does not answer. One asks at a time, for five seconds at most, and nobody again within half a minute."""
 
     url: str
     _keys: dict[str, Key] = field(default_factory=dict)
+    _told_at: float = float("-inf")
     _asked_at: float = float("-inf")
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -101,22 +106,28 @@ class _PublishedKeys:
         if not isinstance(kid, str):
             raise NotSignedIn
         with self._lock:
-            age = time.monotonic() - self._asked_at
-            if age > _KEYS_LAST_SECONDS or (kid not in self._keys and age > _ASK_AGAIN_SECONDS):
-                self._keys = self._ask()
+            age = time.monotonic() - self._told_at
+            wanted = kid not in self._keys or age > _KEYS_LAST_SECONDS
+            if wanted and time.monotonic() - self._asked_at > _ASK_AGAIN_SECONDS:
                 self._asked_at = time.monotonic()
+                with contextlib.suppress(Transient):
+                    self._keys, self._told_at = self._ask(), time.monotonic()
+                    age = 0
+            if age > _KEYS_LAST_SECONDS + _GRACE_SECONDS:
+                raise Transient("Supabase did not tell its signing keys. Try again in a minute.")
             if kid not in self._keys:
                 raise NotSignedIn
             return self._keys[kid]
 
     def _ask(self) -> dict[str, Key]:
         try:
-            with httpx.stream("GET", self.url, timeout=5, follow_redirects=False) as answer:
+            until = time.monotonic() + _ANSWER_SECONDS
+            with httpx.stream("GET", self.url, timeout=_ANSWER_SECONDS, follow_redirects=False) as answer:
                 answer.raise_for_status()
                 body = b""
                 for chunk in answer.iter_bytes():
                     body += chunk
-                    if len(body) > _LONGEST_KEY_SET:
+                    if len(body) > _LONGEST_KEY_SET or time.monotonic() > until:
                         raise ValueError("too long")
             keys = KeySet.import_key_set(orjson.loads(body)).keys
         except (httpx.HTTPError, JoseError, ValueError, TypeError, KeyError):

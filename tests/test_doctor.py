@@ -15,6 +15,7 @@ from boots_pipeline.doctor import Finding, examine
 from boots_pipeline.local.postgres import DatabaseUrls
 from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.providers.hubspot import HUBSPOT
+from boots_pipeline.resources.envelope_vault import EnvelopeVault, KeyRing
 from boots_pipeline.settings import Settings, provider_settings
 from tests.outside import Outside
 from tests.test_vault import STAND_IN
@@ -60,7 +61,8 @@ def test_a_setup_that_is_right(found: Examine) -> None:
 
 
 def test_what_is_wrong_with_settings(found: Examine, told: dict[str, Any], urls: DatabaseUrls) -> None:
-    found()  # from now on the database knows the vault's key
+    with psycopg.connect(urls.owner, autocommit=True, row_factory=psycopg.rows.dict_row) as connection:
+        EnvelopeVault(KeyRing.parse(told["vault_keys"])).check(connection)
     for changes, sentence in [
         ({"worker_database_url": urls.owner}, "pipeline: postgres is above row level security"),
         ({"web_database_url": urls.worker}, "pages: Connects as boots_worker; boots_web is meant"),
@@ -73,6 +75,12 @@ def test_what_is_wrong_with_settings(found: Examine, told: dict[str, Any], urls:
         ({"supabase_url": "http://127.0.0.1:1"}, "pages: It does not answer (ConnectError)"),
     ]:
         assert any(each.startswith(sentence) for each in wrong(found(**changes))), (changes, wrong(found(**changes)))
+
+
+def test_it_does_not_make_a_mistyped_key_the_right_one(found: Examine, owner: psycopg.Connection) -> None:
+    (vault,) = (finding for finding in found() if finding.what == "vault")
+    assert (vault.ok, "has not met the key k1" in vault.sentence) == (None, True)
+    assert owner.execute("select count(*) as n from private.vault_keys").fetchone() == {"n": 0}
 
 
 def test_a_database_that_is_behind(found: Examine, owner: psycopg.Connection) -> None:

@@ -122,3 +122,12 @@ def test_pipeline_and_pages_reach_their_tokens_and_nothing_else_does(hosted: Dat
             connection.execute("select * from vault.decrypted_secrets")
     with psycopg.connect(hosted.owner) as owner:
         assert owner.execute("select count(*) from vault.secrets").fetchone() == (0,)
+
+
+def test_the_portals_own_server_still_searches(hosted: DatabaseUrls) -> None:
+    # Supabase gives service_role every function of public, and a portal's server calls the searches with it.
+    with psycopg.connect(hosted.owner, autocommit=True) as owner:
+        owner.execute("set role service_role")
+        for search in ("match_source_documents('[1]', 5, %s)", "match_client_intelligence('[1]', 5, %s)"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="no such organisation"):
+                owner.execute(f"select * from public.{search}", [uuid4()])

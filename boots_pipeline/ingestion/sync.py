@@ -105,7 +105,7 @@ class SyncEngine:
             if account is not None and account_known is not None and account.id != account_known:
                 raise NeedsReauth(f"The grant now opens another {provider.title} account. Connect again.")
             if account is not None and account.name:
-                await asyncio.to_thread(self._name_account, job, account.name)
+                await asyncio.to_thread(self._name_account, job, account.id, account.name)
             unavailable = account.unavailable if account else {}
             for stream in tools.profile.streams:
                 if stream in unavailable:
@@ -139,13 +139,15 @@ class SyncEngine:
         outcome.kept = Kept(**row)
         return account
 
-    def _name_account(self, job: Job, name: str) -> None:
-        """Some say at the consent only which account it is, and what it is called when they are asked."""
+    def _name_account(self, job: Job, account_id: str, name: str) -> None:
+        """Some say at the consent only which account it is, and what it is called when they are asked. A connection
+        that has ended, or goes to another account by now, is not named."""
         with self._database.organisation(job.org_id) as transaction:
             transaction.execute(
                 """update connected_sources set external_account_name = %(name)s
-                    where org_id = %(org)s and id = %(source)s and external_account_name is distinct from %(name)s""",
-                {"name": text(name)[:200], "org": job.org_id, "source": job.source_id},
+                    where org_id = %(org)s and id = %(source)s and external_account_id = %(account)s
+                      and status <> 'revoked' and external_account_name is distinct from %(name)s""",
+                {"name": text(name)[:200], "account": account_id, "org": job.org_id, "source": job.source_id},
             )
 
     async def _sync_stream(self, run: "_Stream") -> None:

@@ -92,11 +92,16 @@ class EnvelopeVault:
                 "insert into private.vault_keys (key_id, fingerprint) values (%s, %s) on conflict do nothing",
                 [key_id, fingerprint],
             )
-            stored = connection.execute(
-                "select fingerprint from private.vault_keys where key_id = %s", [key_id]
-            ).fetchone()
-            if stored is None or not hmac.compare_digest(bytes(stored["fingerprint"]), fingerprint):
+        self.unknown_keys(connection)
+
+    def unknown_keys(self, connection: Connection) -> list[str]:
+        """The ids of keys that this database has not met. Raises ConfigError for one that has the id of another key."""
+        rows = connection.execute("select key_id, fingerprint from private.vault_keys").fetchall()
+        known = {row["key_id"]: bytes(row["fingerprint"]) for row in rows}
+        for key_id, fingerprint in self._ring.fingerprints().items():
+            if key_id in known and not hmac.compare_digest(known[key_id], fingerprint):
                 raise ConfigError(f"The vault key {key_id!r} is not the one that this database was sealed with.")
+        return [key_id for key_id in self._ring.fingerprints() if key_id not in known]
 
     def for_connection(self, org_id: UUID, connection_id: UUID, transaction: Connection) -> ConnectionVault:
         """The tokens of one connection."""

@@ -267,7 +267,7 @@ def test_the_development_sign_in_is_off(signed: Flask, organisation: Organisatio
 
 
 def test_production_starts_with_supabase_and_https(signed: Flask, project: Project, web_settings: Settings) -> None:
-    told = {"supabase_url": project.url, "boots_env": "production", "public_base_url": "https://portal.example"}
+    told = {"supabase_url": "https://x.supabase.co", "boots_env": "production", "public_base_url": "https://p.example"}
     app = create_app(Settings(**{**dict(web_settings), **told}))
     app.extensions["boots"].close()
     assert app.config["SESSION_COOKIE_SECURE"] is True
@@ -290,6 +290,24 @@ def test_keys_are_asked_for_once_and_again_for_a_new_one(
     project.publish(new)
     monkeypatch.setattr(supabase, "_KEYS_LAST_SECONDS", 0)
     assert ask(signed, project.token(**me)).status_code == 401, "a key that was withdrawn is out"
+
+
+def test_while_supabase_does_not_answer_known_keys_go_on_for_a_while(
+    signed: Flask, project: Project, organisation: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = {"sub": str(organisation.admin)}
+    assert ask(signed, project.token(**me)).status_code == 200
+    project.answer = b"out of order"
+    monkeypatch.setattr(supabase, "_KEYS_LAST_SECONDS", 0)
+    monkeypatch.setattr(supabase, "_ASK_AGAIN_SECONDS", 0)
+    assert ask(signed, project.token(**me)).status_code == 200
+    asked = project.asked
+    monkeypatch.setattr(supabase, "_ASK_AGAIN_SECONDS", 30)
+    for _ in range(3):
+        assert ask(signed, project.token(**me)).status_code == 200
+    assert project.asked == asked, "it is not asked again and again"
+    monkeypatch.setattr(supabase, "_GRACE_SECONDS", 0)
+    assert ask(signed, project.token(**me)).status_code == 502
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b"{}", b"[]", b'{"keys": [{"kty": "?"}]}', b"x" * 100_000])

@@ -1,6 +1,7 @@
 """The web attacks that no other file tries, by their numbers; and what revoking must not harm."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -11,9 +12,13 @@ import pytest
 from flask import Flask
 from pydantic import ValidationError
 
+from boots_pipeline.local.postgres import DatabaseUrls
 from boots_pipeline.local.sandboxed import sandbox_environment
 from boots_pipeline.providers import PROVIDERS
-from boots_pipeline.settings import ProviderSettings, provider_settings
+from boots_pipeline.resources.choices import vault_for
+from boots_pipeline.resources.database import Database
+from boots_pipeline.resources.tokens import TokenService
+from boots_pipeline.settings import ProviderSettings, Settings, provider_settings
 from tests.conftest import Organisation
 from tests.oauth_app.conftest import OUTSIDE, Browser, accounts, changed, consent
 
@@ -186,3 +191,29 @@ def test_with_a_client_of_its_own_gmail_is_a_grant_of_its_own(
     provider_settings.cache_clear()
     admin.post("/api/integrations/gmail/disconnect")
     assert revocations(sandbox) == ["gmail"], "it was asked to end, since Drive does not live on it"
+
+
+def test_disconnecting_waits_for_a_token_that_is_being_renewed_and_gives_that_one_back(
+    admin: Browser, sandbox: str, source: Source, owner: psycopg.Connection, urls: DatabaseUrls, web_settings: Settings
+) -> None:
+    admin.connect()
+    row = source()
+    owner.execute("update connected_sources set token_expires_at = now()")
+    slow = {"provider": "hubspot", "tool": "token", "kind": "slow", "seconds": 2.5}  # longer than a lock of the pages
+    OUTSIDE.post(f"{sandbox}/_control/faults", json={"faults": [slow]})
+    worker, renewed = Database(urls.worker, application="renewing"), []
+    service = TokenService(worker, vault_for(web_settings))
+    renewing = threading.Thread(
+        target=lambda: renewed.append(service.access_token(row["org_id"], row["id"], PROVIDERS["hubspot"]))
+    )
+    renewing.start()
+    asked = "select count(*) as n from pg_stat_activity where application_name = 'renewing' and state like 'idle in%%'"
+    while not owner.execute(asked).fetchone()["n"]:
+        time.sleep(0.05)
+    answer = admin.post("/api/integrations/hubspot/disconnect")
+    renewing.join()
+    worker.close()
+    assert (answer.status_code, answer.get_json()["revoked_at_provider"]) == (200, True)
+    headers = {"Authorization": f"Bearer {renewed[0]}", "Accept": "application/json, text/event-stream"}
+    assert OUTSIDE.post(f"{sandbox}/hubspot/mcp", json={}, headers=headers).status_code == 401, "the grant has ended"
+    assert owner.execute("select count(*) as n from private.app_secrets").fetchone() == {"n": 0}
