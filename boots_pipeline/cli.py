@@ -21,9 +21,12 @@ from boots_pipeline.errors import BootsError, ConfigError
 from boots_pipeline.local.processes import wait_until_one_ends
 from boots_pipeline.local.signals import stop_listening, stop_when_asked
 from boots_pipeline.local.supervisor import attach, databases, everything
+from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.queue import SyncQueue
 from boots_pipeline.settings import Settings, settings
+
+_EXCERPT = 240  # characters of a hit: three lines of a wide terminal
 
 
 class _Commands(click.Group):
@@ -146,7 +149,9 @@ def rotate() -> None:
         sealed, in_use = rotate(
             database, EnvelopeVault(ring), map(queue.organisation_id, queue.connected_organisations())
         )
-    click.echo(f"{sealed} tokens are sealed with {ring.primary!r} now.")
+    click.echo(
+        f"{sealed} tokens were sealed anew; {in_use[ring.primary]} of {in_use.total()} are sealed with {ring.primary!r}."
+    )
     for key_id in ring.others:
         if held := in_use[key_id]:
             click.echo(f"{key_id!r} still opens {held}, which were being renewed; run this again.")
@@ -160,6 +165,8 @@ def rotate() -> None:
 @click.option("--full", is_flag=True, help="Everything again, not only what changed.")
 def sync(slug: str, provider: str | None, full: bool) -> None:
     """Ask for a sync, and watch it when Boots is running."""
+    if provider is not None and provider not in PROVIDERS:
+        raise ConfigError(f"There is no provider {provider!r}. There are {', '.join(PROVIDERS)}.")
     with _worker() as database:
         queue = SyncQueue(database)
         org_id = queue.organisation_id(slug)
@@ -176,10 +183,10 @@ def sync(slug: str, provider: str | None, full: bool) -> None:
         if attach(settings()) is None:
             click.echo("Boots is not running here; `boots up` will do it.")
             return
-        _watch(database, org_id)
+        _watch(database, org_id, [source["id"] for source in sources])
 
 
-def _watch(database: Database, org_id: Any) -> None:
+def _watch(database: Database, org_id: Any, source_ids: list[Any]) -> None:
     console = Console(highlight=False)
     with console.status("waiting for Dagster") as status:
         while True:
@@ -188,8 +195,8 @@ def _watch(database: Database, org_id: Any) -> None:
                     """select distinct on (s.provider) s.provider, j.status, j.stage, j.items_seen, j.items_expected,
                               j.documents_added, j.documents_changed, j.documents_removed, j.error_message
                          from ingestion_jobs j join connected_sources s on s.org_id = j.org_id and s.id = j.source_id
-                        where j.org_id = %s order by s.provider, j.created_at desc""",
-                    [org_id],
+                        where j.org_id = %s and j.source_id = any(%s) order by s.provider, j.created_at desc""",
+                    [org_id, source_ids],
                 ).fetchall()
             live = [row for row in rows if row["status"] in ("queued", "running")]
             if not live:
@@ -253,10 +260,12 @@ def status(as_json: bool) -> None:
 @main.command()
 @click.argument("text")
 @click.option("--org", "slug", required=True, help="The organisation's slug.")
-@click.option("--limit", default=8, show_default=True)
+@click.option("--limit", default=8, show_default=True, type=click.IntRange(1, 100))
 @as_json
 def search(text: str, slug: str, limit: int, as_json: bool) -> None:
     """What the memory knows about something."""
+    if not text.strip():
+        raise click.UsageError("Say what to search for.")
     from boots_pipeline.knowledge.search import search_knowledge
     from boots_pipeline.resources.choices import embedder_for
 
@@ -284,14 +293,14 @@ def search(text: str, slug: str, limit: int, as_json: bool) -> None:
     for client in clients:
         table.add_row(
             f"{client.similarity:.2f}",
-            f"[bold]{client.client_name}[/]\n{client.summary}",
+            f"[bold]{escape(client.client_name)}[/]\n{escape(_shortened(client.summary))}",
             "profile",
             _day(client.as_of),
         )
     for hit in documents:
         table.add_row(
             f"{hit.relevance:.2f}",
-            f"[bold]{hit.title}[/]\n{hit.content[:300]}",
+            f"[bold]{escape(hit.title)}[/]\n{escape(_shortened(hit.content))}",
             f"{hit.provider} {hit.document_type}",
             _day(hit.as_of),
         )
@@ -301,6 +310,11 @@ def search(text: str, slug: str, limit: int, as_json: bool) -> None:
         console.print(f"[dim]{sentence}[/]")
 
 
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT].rpartition(' ')[0]} …"
+
+
 def _day(moment: Any) -> str:
     return f"{moment:%Y-%m-%d}" if moment else ""
 
@@ -308,7 +322,9 @@ def _day(moment: Any) -> str:
 def _as_running(told: Settings) -> Settings:
     """The settings with what a running supervisor has made for itself: its databases and its vault's key."""
     if (local := attach(told)) is None:
-        return told
+        key = told.boots_home / "vault.key"
+        unset = told.vault_keys is None and told.vault_key_file is None
+        return told.model_copy(update={"vault_key_file": key}) if unset and key.exists() else told
     return told.model_copy(
         update={
             "database_url": local.databases.owner,

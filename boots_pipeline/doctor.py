@@ -209,7 +209,11 @@ def _get(url: str) -> dict[str, Any]:
 def _provider(provider: Provider) -> Iterator[Finding]:
     told, facts = provider_settings(provider.env_prefix), provider.oauth
     if not told.client_id or told.client_secret is None:
-        yield Finding(provider.title, None, f"No {provider.env_prefix}CLIENT_ID and …_SECRET: nobody can connect it.")
+        yield Finding(
+            provider.title,
+            None,
+            f"No {provider.env_prefix}CLIENT_ID and …_SECRET: only the sandbox of `boots up` plays it.",
+        )
         return
     if facts.discovery_url is not None:
         published = _get(facts.discovery_url)

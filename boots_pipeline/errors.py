@@ -78,7 +78,11 @@ class DatabaseError(InfraError):
 
     def __init__(self, sqlstate: str | None, table: str | None, constraint: str | None) -> None:
         where = ", ".join(part for part in (table, constraint) if part)
-        super().__init__(f"Postgres error {sqlstate or 'without a code'}{f' ({where})' if where else ''}")
+        super().__init__(
+            f"Postgres error {sqlstate}{f' ({where})' if where else ''}"
+            if sqlstate
+            else "The database does not answer, or the connection to it broke."
+        )
         self.sqlstate = sqlstate
 
 

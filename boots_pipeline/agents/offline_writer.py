@@ -136,6 +136,12 @@ def _lines(text: str) -> Iterator[tuple[str, tuple[str, str]]]:
             yield found.group(1), (found.group(2), line.strip())
 
 
+# A capital begins a sentence: "Eskelmoor Department Store No. 2, based in Tarnstead" is one, as is "of St. Ives".
+_SENTENCES = re.compile(
+    r"""(?<=[.!?])(?<!\bNo\.)(?<!\bSt\.)(?<!\bMr\.)(?<!\bMrs\.)(?<!\bDr\.)\s+(?=["“'(]*[^\W\d_a-z])"""
+)
+
+
 def _stated(piece: Knowledge, name: str) -> list[tuple[str, str]]:
     return [told for stated, told in _lines(piece.text) if stated == name]
 
@@ -144,7 +150,7 @@ def _prose(piece: Knowledge) -> list[str]:
     """Whole sentences that can be cited: not the stated lines, not the heading that adapters put first
     ("Bay Hotel, a company")."""
     lines = [line.strip() for line in piece.text.splitlines() if line.strip() and not _LINE.match(line.strip())]
-    sentences = [each for line in lines for each in re.split(r"(?<=[.!?])\s+", line)]
+    sentences = [each for line in lines for each in _SENTENCES.split(line)]
     return [
         each
         for each in sentences

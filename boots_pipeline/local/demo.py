@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TaskID, TextColumn
 from rich.table import Column, Table
@@ -181,7 +182,9 @@ class Demo:
         grid.add_column(style="dim", no_wrap=True, min_width=9)
         grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for similarity, kind, name, text in hits:
-            grid.add_row(f"{similarity or 0:.2f}", kind, f"[bold]{name}[/]  [dim]{' '.join(text.split())}")
+            grid.add_row(
+                f"{similarity or 0:.2f}", kind, f"[bold]{escape(name)}[/]  [dim]{escape(' '.join(text.split()))}"
+            )
         self._console.print(grid, "")
 
     def _propose(self, visitor: Visitor, clients: list[str]) -> str:
