@@ -68,6 +68,7 @@ class ProviderSettings(BaseSettings):
     redirect_uri: str | None = None
     mcp_url: str | None = None
     api_url: str | None = None  # where our own MCP server finds the provider's API
+    realm_id: str | None = None  # the one company that the MCP server speaks for, where it is one that knows no other
     issuer: str | None = None
     authorization_url: str | None = None
     token_url: str | None = None

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from boots_pipeline.errors import BadItem, BadPage
+from boots_pipeline.errors import BadItem, BadPage, ConfigError
 from boots_pipeline.providers.answers import Answer, Trouble, json_in, json_of, stated_status
 from boots_pipeline.providers.base import (
     Account,
@@ -27,6 +27,7 @@ from boots_pipeline.providers.base import (
     Tools,
 )
 from boots_pipeline.providers.quickbooks_records import MAKERS, moment
+from boots_pipeline.settings import provider_settings
 
 _PAGE = 1000
 _MOST_CHANGES = 1000
@@ -109,7 +110,7 @@ class IntuitServer(Profile):
     async def identify(self, tools: Tools) -> Account | None:
         account = tools.account
         asked = {"company_id": account.id} if account else {}
-        return _confirmed(tools, await tools.call("get_company_info", {"params": asked}))
+        return _confirmed(tools, await _of_its_company(tools, "get_company_info", asked))
 
     async def pages(
         self, tools: Tools, stream: str, *, since: datetime | None, cursor: Any | None, known: Known
@@ -223,9 +224,10 @@ def _following(stream: str, position: Mapping[str, Any], records: list[Any]) -> 
             return {"at": at, "place": place + len(ids) - 1, "last": ids[-1], "reading": reading}
         case _ if not full:
             return None
-    start = moment(position.get("from") or position["beyond"])
+    beyond = "beyond" in position  # where the moment itself is behind us: a server that hands it out again goes round
+    start = moment(position["beyond"] if beyond else position["from"])
     latest = max((date for record in records if (date := _updated(record))), default=None)
-    if start is None or latest is None or latest < start:
+    if start is None or latest is None or latest < start or (beyond and latest == start):
         raise BadPage(f"QuickBooks' listing of {stream} does not move forward.")
     if latest > start:
         return {"from": _written(latest)}
@@ -291,10 +293,22 @@ async def _searched(
         criteria = [{"field": "Active", "operator": "=", "value": active}, *criteria]
     invoices = stream == "invoices"
     asked = {"criteria": {"filters": criteria, **options}} if invoices else {"criteria": criteria, **options}
-    records = await tools.call(f"search_{stream}", {"params": asked})
+    records = await _of_its_company(tools, f"search_{stream}", asked)
     if not isinstance(records, list):
         raise BadPage(f"QuickBooks answered a search of {stream} with something else.")
     return records
+
+
+async def _of_its_company(tools: Tools, tool: str, params: dict[str, Any]) -> Any:
+    """A call of Intuit's server. It looks at no header and no token, but answers for the company that it is signed in
+    to, whoever asks: which one that is, the operator says, and no other connection may ask it anything."""
+    if tools.account is None or tools.account.id != provider_settings(QUICKBOOKS.env_prefix).realm_id:
+        raise ConfigError(
+            f"{IntuitServer.name} speaks for one company only, which is not known to be this connection's. Set "
+            "QUICKBOOKS_REALM_ID to the number (realmId) of the company that it is signed in to; any other company "
+            "needs the QuickBooks bridge."
+        )
+    return await tools.call(tool, {"params": params})
 
 
 def _confirmed(tools: Tools, info: Any) -> Account | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from secrets import token_urlsafe
@@ -13,8 +14,8 @@ import pytest
 from boots_pipeline.local.sandboxed import bridge_environment, sandbox_environment
 from boots_pipeline.providers.quickbooks import QUICKBOOKS
 from boots_pipeline.settings import Settings, provider_settings
-from mcp_bridge import quickbooks
-from mcp_bridge.quickbooks import Caller, Failure, QuickBooks
+from mcp_bridge import quickbooks, tools
+from mcp_bridge.quickbooks import Caller, Failure, QuickBooks, Refused
 from mcp_bridge.tools import TOOLS
 from oauth_app.authorisation import authorisation_url, exchange, redirect_uri
 from tests.outside import Outside
@@ -132,6 +133,34 @@ def test_a_request_that_is_too_long_is_not_read(asker: Asker) -> None:
 def test_only_a_select_from_what_is_known_goes_on(asker: Asker, query: str) -> None:
     asker.refused("qbo_query", query=query)
     assert asker.outside.control("GET", "calls")[-1]["endpoint"] == "token"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select" + " " * 3990 + "x",
+        "select " + "a, " * 1330,
+        "select a" + " " * 1990 + "," + " " * 1990 + "from",
+        "select " + "a." * 1990 + " from ",
+        "select a" + " from" * 798 + ";",
+    ],
+    ids=["blanks", "commas", "blanks-and-a-comma", "dots", "froms"],
+)
+def test_a_hostile_query_is_refused_at_once(query: str) -> None:
+    async def ask() -> None:
+        async with httpx.AsyncClient() as http:
+            await tools.query(QuickBooks(http, "http://127.0.0.1:9"), Caller("1", "none"), {"query": query})
+
+    assert 3950 <= len(query) <= 4000
+    began = time.process_time()
+    with pytest.raises(Refused):
+        asyncio.run(ask())
+    assert time.process_time() - began < 0.5
+
+
+def test_fields_may_be_named() -> None:
+    for fields in ("Id", "Id, DisplayName", "Id ,MetaData.LastUpdatedTime", "*", "count(*)"):
+        assert tools._QUERY.fullmatch(f"select  {fields}  from Customer where Id = '1'"), fields
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ from boots_pipeline.providers.quickbooks import QUICKBOOKS, IntuitServer, QueryS
 from boots_pipeline.providers.quickbooks_records import moment
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.embedder import WordllamaEmbedder
-from boots_pipeline.settings import Settings
+from boots_pipeline.resources.live import LiveDocuments
+from boots_pipeline.resources.mcp_gateway import McpGateway
+from boots_pipeline.settings import Settings, provider_settings
 from oauth_app.authorisation import authorisation_url, exchange, redirect_uri, revoke
 from tests.conftest import Connected
 from tests.outside import Outside
@@ -136,6 +138,23 @@ def test_a_listing_that_does_not_move_ends() -> None:
     async def listed() -> None:
         async for _ in quickbooks._listing(ask, "invoices", {"from": "2026-11-02T00:00:00Z"}):
             pass
+
+    with pytest.raises(BadPage, match="does not move forward"):
+        asyncio.run(listed())
+
+
+def test_a_listing_that_goes_round_in_one_moment_ends() -> None:
+    crowd, asked = [record(number, 0) for number in range(1500)], 0
+
+    async def ask(bounds: quickbooks.Bounds, order: str, place: int) -> list[Any]:
+        """A server to which ">" is ">=": beyond the moment it begins with it again."""
+        nonlocal asked
+        asked += 1
+        return crowd[place - 1 : place - 1 + quickbooks._PAGE]
+
+    async def listed() -> None:
+        async for _ in quickbooks._listing(ask, "invoices", {"from": quickbooks._EVER}):
+            assert asked < 20, "it is still listing"
 
     with pytest.raises(BadPage, match="does not move forward"):
         asyncio.run(listed())
@@ -290,9 +309,11 @@ def test_another_company_than_the_one_connected_is_not_read(books: Connected) ->
 
 @pytest.fixture
 def intuit(books: Connected, monkeypatch: pytest.MonkeyPatch) -> Connected:
-    """QuickBooks at the open-source server's address, as its operator would set it."""
+    """QuickBooks at the open-source server's address, which is signed in to the company that is connected."""
     url = f"{books.outside.url}/quickbooks/intuit/mcp"
     monkeypatch.setattr(quickbooks.QuickBooks, "mcp_url", url)
+    monkeypatch.setenv("QUICKBOOKS_REALM_ID", books.source()["external_account_id"])
+    provider_settings.cache_clear()
     books.owner.execute("update connected_sources set mcp_server_url = %s", [url])
     return books
 
@@ -318,6 +339,25 @@ def test_intuits_server_brings_all_but_payments(intuit: Connected) -> None:
                 assert before[stream, changed]["written"] != intuit.documents()[stream, changed]["written"]
     assert intuit.sync("reconcile").status == "completed"
     assert without_payments(intuit.kept()) == without_payments(intuit.truth())
+
+
+@pytest.mark.parametrize("realm", ["4620816360000000001", ""], ids=["another", "unset"])
+def test_intuits_server_is_asked_nothing_for_another_company(
+    intuit: Connected, monkeypatch: pytest.MonkeyPatch, database: Database, gateway: McpGateway, realm: str
+) -> None:
+    external_id = next(iter(intuit.truth()["invoices"]))
+    live = LiveDocuments(database, gateway)
+    assert live.read(intuit.organisation.id, "quickbooks", "invoices", external_id) is not None
+    intuit.outside.control("DELETE", "calls")
+    monkeypatch.setenv("QUICKBOOKS_REALM_ID", realm)
+    provider_settings.cache_clear()
+    with pytest.raises(ConfigError, match="speaks for one company"):
+        live.read(intuit.organisation.id, "quickbooks", "invoices", external_id)
+    outcome = intuit.sync()
+    assert (outcome.status, outcome.error_class) == ("failed", "config")
+    assert "Set QUICKBOOKS_REALM_ID to the number" in intuit.job()["error_message"]
+    assert intuit.documents() == {}
+    assert not [call for call in intuit.outside.control("GET", "calls") if "tool" in call]
 
 
 def test_intuits_server_has_the_same_of_every_record(intuit: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
