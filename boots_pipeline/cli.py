@@ -149,9 +149,8 @@ def rotate() -> None:
         sealed, in_use = rotate(
             database, EnvelopeVault(ring), map(queue.organisation_id, queue.connected_organisations())
         )
-    click.echo(
-        f"{sealed} tokens were sealed anew; {in_use[ring.primary]} of {in_use.total()} are sealed with {ring.primary!r}."
-    )
+    held, all_held = in_use[ring.primary], in_use.total()
+    click.echo(f"{sealed} tokens were sealed anew; {held} of {all_held} are sealed with {ring.primary!r}.")
     for key_id in ring.others:
         if held := in_use[key_id]:
             click.echo(f"{key_id!r} still opens {held}, which were being renewed; run this again.")
