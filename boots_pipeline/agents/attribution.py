@@ -8,7 +8,7 @@ import orjson
 from psycopg.types.json import Jsonb
 
 from boots_pipeline.agents.jobs import finish_job
-from boots_pipeline.agents.stages import Citation, Knowledge, Research, ReviewedClaim, ReviewedDraft, ReviewedSection
+from boots_pipeline.agents.stages import Knowledge, Research, ReviewedClaim, ReviewedDraft, ReviewedSection
 from boots_pipeline.errors import BadItem
 from boots_pipeline.resources.database import Connection, Database
 
@@ -47,7 +47,7 @@ def attribute(
     if not reviewed.sections:
         raise BadItem("Nothing of the draft could be verified, so no proposal was written.")
     knowledge = {piece.id: piece for piece in research.knowledge}
-    sections = [_section(section, knowledge) for section in reviewed.sections]
+    sections = [_section(section) for section in reviewed.sections]
     rows = list(_attributions(reviewed, knowledge))
     with database.organisation(org_id) as connection:
         finish_job(connection, org_id, job_id, worker)
@@ -60,35 +60,13 @@ def attribute(
     return len(rows)
 
 
-def _section(section: ReviewedSection, knowledge: dict[str, Knowledge]) -> dict[str, Any]:
-    return {
-        "heading": section.heading,
-        "body": "\n\n".join(_paragraph(claim) for claim in section.claims),
-        "claims": [
-            {
-                "text": claim.text,
-                "note": claim.note,
-                "citations": [_cited(citation, knowledge) for citation in claim.citations],
-            }
-            for claim in section.claims
-        ],
-    }
+def _section(section: ReviewedSection) -> dict[str, str]:
+    """What the page shows. Quotes and titles stand in source_attribution alone, where deleting a source blanks them."""
+    return {"heading": section.heading, "body": "\n\n".join(_paragraph(claim) for claim in section.claims)}
 
 
 def _paragraph(claim: ReviewedClaim) -> str:
     return f"{claim.text} _({claim.note})_" if claim.note else claim.text
-
-
-def _cited(citation: Citation, knowledge: dict[str, Knowledge]) -> dict[str, Any]:
-    piece = knowledge[citation.knowledge_id]
-    return {
-        "knowledge_id": piece.id,
-        "quote": citation.quote,
-        "title": piece.title,
-        "provider": piece.provider,
-        "document_id": str(piece.document_id) if piece.document_id else None,
-        "live": piece.live,
-    }
 
 
 def _attributions(reviewed: ReviewedDraft, knowledge: dict[str, Knowledge]) -> Iterator[tuple[Any, ...]]:
