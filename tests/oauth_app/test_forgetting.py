@@ -1,8 +1,10 @@
 """Disconnecting with what was ingested: told beforehand, gone afterwards whatever dies meanwhile, and never others'."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +28,7 @@ from tests.knowledge.records import company, contact, deal
 from tests.oauth_app.conftest import Browser
 
 disconnecting = import_module("oauth_app.disconnecting")  # the package's name for it is the blueprint's, too
+MENDED = Path(__file__).parents[2] / "sql" / "20261125002000_forgetting_mended.sql"
 QUOTES = ("a quote of Whitby", "another quote of the same passage")
 
 
@@ -270,3 +273,27 @@ def test_a_sync_that_writes_when_it_ends_writes_nothing_afterwards(
     admin.post("/api/integrations/hubspot/disconnect", json={"data": "delete"})
     (job,) = knowledge.rows("select status, lease_token, checkpoint from ingestion_jobs")
     assert (job["status"], job["lease_token"], job["checkpoint"]) == ("cancelled", None, {})
+
+
+def test_what_stood_before_it_could_be_forgotten_is_blanked_by_the_migration(knowledge: Knowledge) -> None:
+    """Quotes in sections, and profiles of clients that had been retired with everything that was said of them."""
+    knowledge.owner.execute(
+        """update proposals set sections = jsonb_build_array('a note', '{"heading": "First", "body": "A door.",
+             "claims": [{"text": "A door.", "citations": [{"quote": "stolen words"}]}]}'::jsonb) || sections"""
+    )
+    knowledge.owner.execute("update client_intelligence set retired_at = now() where client_name = 'Bay View Hotel'")
+    assert "client_intelligence" in knowledge.anywhere("12500")
+    updates = re.findall(r"^update .+?;$", MENDED.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(updates) == 2
+    for update in updates:
+        knowledge.owner.execute(update)
+    assert knowledge.anywhere("stolen words") == []
+    assert knowledge.rows("select sections from proposals") == [
+        {"sections": ["a note", *({"heading": h, "body": b} for h, b in (("First", "A door."), ("Scope", "A stair.")))]}
+    ]
+    assert "client_intelligence" not in knowledge.anywhere("12500")
+    clients = knowledge.rows("select client_name, summary, retired_at is null as living from client_intelligence")
+    assert {row["client_name"]: (bool(row["summary"]), row["living"]) for row in clients} == {
+        "Bay View Hotel": (False, False),
+        "Cliff School": (True, True),
+    }
