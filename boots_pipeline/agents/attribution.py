@@ -8,7 +8,7 @@ import orjson
 from psycopg.types.json import Jsonb
 
 from boots_pipeline.agents.jobs import finish_job
-from boots_pipeline.agents.stages import Citation, Knowledge, Research, ReviewedClaim, ReviewedDraft, ReviewedSection
+from boots_pipeline.agents.stages import Knowledge, Research, ReviewedClaim, ReviewedDraft, ReviewedSection
 from boots_pipeline.errors import BadItem
 from boots_pipeline.resources.database import Connection, Database
 
@@ -47,10 +47,10 @@ def attribute(
     if not reviewed.sections:
         raise BadItem("Nothing of the draft could be verified, so no proposal was written.")
     knowledge = {piece.id: piece for piece in research.knowledge}
-    sections = [_section(section, knowledge) for section in reviewed.sections]
-    rows = list(_attributions(reviewed, knowledge))
+    sections = [_section(section) for section in reviewed.sections]
     with database.organisation(org_id) as connection:
         finish_job(connection, org_id, job_id, worker)
+        rows = list(_attributions(reviewed, _still_there(connection, org_id, knowledge)))
         connection.execute(
             """update public.proposals set sections = %s, status = 'ready', updated_at = now()
                 where org_id = %s and id = %s""",
@@ -60,35 +60,25 @@ def attribute(
     return len(rows)
 
 
-def _section(section: ReviewedSection, knowledge: dict[str, Knowledge]) -> dict[str, Any]:
-    return {
-        "heading": section.heading,
-        "body": "\n\n".join(_paragraph(claim) for claim in section.claims),
-        "claims": [
-            {
-                "text": claim.text,
-                "note": claim.note,
-                "citations": [_cited(citation, knowledge) for citation in claim.citations],
-            }
-            for claim in section.claims
-        ],
-    }
+def _section(section: ReviewedSection) -> dict[str, str]:
+    """What the page shows. Quotes and titles stand in source_attribution alone, where deleting a source blanks them."""
+    return {"heading": section.heading, "body": "\n\n".join(_paragraph(claim) for claim in section.claims)}
 
 
 def _paragraph(claim: ReviewedClaim) -> str:
     return f"{claim.text} _({claim.note})_" if claim.note else claim.text
 
 
-def _cited(citation: Citation, knowledge: dict[str, Knowledge]) -> dict[str, Any]:
-    piece = knowledge[citation.knowledge_id]
-    return {
-        "knowledge_id": piece.id,
-        "quote": citation.quote,
-        "title": piece.title,
-        "provider": piece.provider,
-        "document_id": str(piece.document_id) if piece.document_id else None,
-        "live": piece.live,
-    }
+def _still_there(connection: Connection, org_id: UUID, knowledge: dict[str, Knowledge]) -> dict[str, Knowledge]:
+    """What rests on no document, or on one that is living: what was deleted while we wrote is quoted no more."""
+    # private.forget_batch deletes under this lock: it has gone before us, or it sees what we write and blanks it.
+    connection.execute("select pg_advisory_xact_lock(hashtextextended('roll_up:' || %s, 0))", [org_id])
+    found = connection.execute(
+        "select id from public.source_documents where org_id = %s and id = any(%s) and deleted_at is null",
+        [org_id, [piece.document_id for piece in knowledge.values() if piece.document_id]],
+    )
+    living = {None, *(row["id"] for row in found)}
+    return {each: piece for each, piece in knowledge.items() if piece.document_id in living}
 
 
 def _attributions(reviewed: ReviewedDraft, knowledge: dict[str, Knowledge]) -> Iterator[tuple[Any, ...]]:
@@ -96,7 +86,9 @@ def _attributions(reviewed: ReviewedDraft, knowledge: dict[str, Knowledge]) -> I
     seen: set[tuple[str, str, str]] = set()
     for section in reviewed.sections:
         for citation in (each for claim in section.claims for each in claim.citations):
-            piece = knowledge[citation.knowledge_id]
+            piece = knowledge.get(citation.knowledge_id)
+            if piece is None:
+                continue
             quote = citation.quote[:_LONGEST_QUOTE]
             if (section.heading, piece.id, quote) in seen:
                 continue

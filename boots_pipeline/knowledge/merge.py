@@ -36,7 +36,8 @@ def merge(
     connection: Connection, org_id: UUID, model: str, changes: Changes, vectors: Vectors, *, stays_due: bool
 ) -> None:
     """Write the changes; readers see all of them or none. `stays_due`: they were overtaken, so what is written gets no
-    hash, which is how a client says that its profile does not stand."""
+    hash, which is how a client says that its profile does not stand. They may name documents that were deleted
+    meanwhile (private.forget_batch, under the caller's lock): those are referred to no more."""
     connection.execute(
         """insert into public.client_keys (org_id, key, client_id)
            select %s, key, client_id from unnest(%s::text[], %s::uuid[]) as made (key, client_id)
@@ -61,9 +62,10 @@ def merge(
     )
     connection.execute(
         """insert into public.client_documents (org_id, document_id, client_id)
-           select %s, document_id, client_id from unnest(%s::uuid[], %s::uuid[]) as found (document_id, client_id)
+           select d.org_id, d.id, client_id from unnest(%s::uuid[], %s::uuid[]) as found (document_id, client_id)
+             join public.source_documents d on d.org_id = %s and d.id = document_id
            on conflict (org_id, document_id) do update set client_id = excluded.client_id""",
-        [org_id, list(changes.new_documents), list(changes.new_documents.values())],
+        [list(changes.new_documents), list(changes.new_documents.values()), org_id],
     )
 
 
@@ -139,9 +141,10 @@ def _upsert(connection: Connection, org_id: UUID, model: str) -> None:
         insert into public.client_intelligence as c
           (org_id, client_id, client_name, summary, profile, aliases, domains, provider_ids, external_id, source_id,
            source_document_id, document_count, as_of, content_hash, embedding, embedding_model)
-        select %s, client_id, client_name, summary, profile, aliases, domains, provider_ids, external_id, source_id,
-               source_document_id, document_count, as_of, content_hash, embedding, %s
-          from staged_clients
+        select %(org)s, s.client_id, s.client_name, s.summary, s.profile, s.aliases, s.domains, s.provider_ids,
+               s.external_id, s.source_id, d.id, s.document_count, s.as_of, s.content_hash, s.embedding, %(model)s
+          from staged_clients s
+          left join public.source_documents d on d.org_id = %(org)s and d.id = s.source_document_id
         on conflict (org_id, client_id) do update
            set client_name = excluded.client_name, summary = excluded.summary, profile = excluded.profile,
                aliases = excluded.aliases, domains = excluded.domains, provider_ids = excluded.provider_ids,
@@ -150,5 +153,5 @@ def _upsert(connection: Connection, org_id: UUID, model: str) -> None:
                as_of = excluded.as_of, content_hash = excluded.content_hash, embedding = excluded.embedding,
                embedding_model = excluded.embedding_model, retired_at = null, updated_at = now()
         """,
-        [org_id, model],
+        {"org": org_id, "model": model},
     )

@@ -1,6 +1,7 @@
 """A proposal from its brief to its attributions, on a real database, by the offline writer."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import psycopg
@@ -202,6 +203,48 @@ def test_putting_it_down_again_changes_nothing(
     before = owner.execute("select * from source_attribution order by id").fetchall()
     put_down(database, job, found, written(found))
     assert owner.execute("select * from source_attribution order by id").fetchall() == before
+
+
+def test_what_was_deleted_while_it_was_written_is_not_quoted(
+    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live, owner: psycopg.Connection
+) -> None:
+    """A document that nothing names is gone, one that a proposal names is a husk: neither is quoted any more."""
+    ask(known.org_id, BRIEF)
+    job = claimed(database)
+    found = research(database, embedder, live, job.org_id, job.proposal_id)
+    draft = written(found)
+    owner.execute("update client_intelligence set source_document_id = null")
+    owner.execute("delete from source_documents where title = 'Site visit'")
+    owner.execute("update source_documents set deleted_at = now(), title = '', content = '' where title = 'Oak stair'")
+    count = put_down(database, job, found, draft)
+    titles = {row["evidence_title"] for row in owner.execute("select evidence_title from source_attribution")}
+    assert "Bay View Hotel" in titles
+    assert not titles & {"Site visit", "Oak stair"}
+    assert owner.execute("select count(*) as n from source_attribution").fetchone() == {"n": count}
+
+
+def test_deleting_and_writing_wait_for_each_other(
+    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live, owner: psycopg.Connection
+) -> None:
+    ask(known.org_id, BRIEF)
+    job = claimed(database)
+    found = research(database, embedder, live, job.org_id, job.proposal_id)
+    draft = written(found)
+    with ThreadPoolExecutor(1) as pool:
+        with owner.transaction():
+            owner.execute(
+                "update connected_sources set status = 'revoked', forgetting_since = now() where provider = 'hubspot'"
+            )
+            owner.execute(
+                """select private.forget_batch(org_id, id, 100) from connected_sources
+                    where forgetting_since is not null"""
+            )
+            writing = pool.submit(put_down, database, job, found, draft)
+            with pytest.raises(TimeoutError):
+                writing.result(timeout=0.3)
+        assert writing.result(timeout=30) > 0
+    providers = owner.execute("select distinct evidence_provider as name from source_attribution").fetchall()
+    assert providers == [{"name": "drive"}]
 
 
 def test_who_lost_the_job_writes_nothing(

@@ -214,6 +214,30 @@ def test_documents_that_never_rest_do_not_keep_it_from_ending(
     assert clients(owner, "content_hash")[0]["content_hash"] is not None
 
 
+def test_documents_that_are_deleted_meanwhile_do_not_keep_it_from_ending(
+    database: Database, library: Library, owner: psycopg.Connection
+) -> None:
+    """It ends with what it had read, and refers to no document that is gone: the next one writes what stands."""
+    library.keep("hubspot", "companies", "1", company(1, "Bay"))
+
+    class Overtaken(Counting):
+        rounds = 0
+
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            self.rounds += 1
+            if self.rounds < 3:
+                library.keep("hubspot", "companies", "1", company(1, f"Bay {self.rounds}"))
+            else:
+                owner.execute("delete from source_documents")
+            return super().embed(texts)
+
+    roll_up(database, Overtaken(), library.org_id)
+    assert clients(owner, "content_hash, source_document_id") == [{"content_hash": None, "source_document_id": None}]
+    assert owner.execute("select 1 from client_documents").fetchall() == []
+    roll_up(database, Counting(), library.org_id)
+    assert names(owner) == []
+
+
 def test_an_organisation_with_nothing_has_no_clients(
     database: Database, embedder: WordllamaEmbedder, library: Library
 ) -> None:

@@ -1,14 +1,20 @@
 """Disconnecting with what was ingested: told beforehand, gone afterwards whatever dies meanwhile, and never others'."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 
+from boots_pipeline.agents.attribution import attribute
+from boots_pipeline.agents.jobs import claim_proposal
+from boots_pipeline.agents.stages import Citation, Research, ReviewedClaim, ReviewedDraft, ReviewedSection
+from boots_pipeline.agents.stages import Knowledge as Piece
 from boots_pipeline.errors import DatabaseError
 from boots_pipeline.ingestion.forgetting import Forgetting
 from boots_pipeline.knowledge.embedding import embed_pending
@@ -22,7 +28,8 @@ from tests.knowledge.records import company, contact, deal
 from tests.oauth_app.conftest import Browser
 
 disconnecting = import_module("oauth_app.disconnecting")  # the package's name for it is the blueprint's, too
-EVIDENCE = "insert into source_attribution (org_id, proposal_id, section, agent_role, evidence_title, evidence_quote, "
+MENDED = Path(__file__).parents[2] / "sql" / "20261125002000_forgetting_mended.sql"
+QUOTES = ("a quote of Whitby", "another quote of the same passage")
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,31 @@ class Knowledge:
         ]
 
 
+def propose(database: Database, owner: psycopg.Connection, org_id: UUID, quoted: UUID) -> UUID:
+    """A proposal that quotes a document twice, written down as the pipeline does."""
+    proposal = owner.execute(
+        "insert into proposals (org_id, title, brief, status) values (%s, 'Stair', 'b', 'writing') returning id",
+        [org_id],
+    ).fetchone()["id"]
+    owner.execute(
+        """insert into jobs (org_id, job_type, status, payload)
+           values (%s, 'proposal', 'queued', jsonb_build_object('proposal_id', %s::text))""",
+        [org_id, proposal],
+    )
+    job = claim_proposal(database, "worker")
+    assert job is not None
+    piece = Piece(id="K1", kind="document", title="Bay View Hotel", text="", relevance=1, document_id=quoted,
+                  provider="hubspot")  # fmt: skip
+    found = Research(proposal_id=proposal, title="Stair", brief="b", organisation="o", client=None, knowledge=(piece,),
+                     notes=())  # fmt: skip
+    cited = tuple(Citation(knowledge_id="K1", quote=quote) for quote in QUOTES)
+    claim = ReviewedClaim(text="A stair.", citations=cited, note=None)
+    draft = ReviewedDraft(sections=(ReviewedSection(heading="Scope", claims=(claim,)),), written_by="m", checked=1,
+                          verdicts=())  # fmt: skip
+    attribute(database, org_id, proposal, draft, found, job_id=job.job_id, worker=job.worker)
+    return proposal
+
+
 @pytest.fixture
 def knowledge(
     owner: psycopg.Connection, organisation: Organisation, urls: DatabaseUrls, embedder: WordllamaEmbedder
@@ -73,16 +105,7 @@ def knowledge(
         """update source_documents set raw_payload = '{"secret": "payload"}', url = 'https://x.example/'
             where provider = 'hubspot'"""
     )
-    proposal = owner.execute(
-        "insert into proposals (org_id, title, brief, status) values (%s, 'Stair', 'b', 'ready') returning id",
-        [organisation.id],
-    ).fetchone()["id"]
-    for quote in ("a quote of Whitby", "another quote of the same passage"):
-        owner.execute(
-            f"{EVIDENCE} evidence_document_id, source_document_id, evidence_passage) "
-            "values (%s, %s, 'Scope', 'writer', 'Bay View Hotel', %s, %s, %s, 0)",
-            [organisation.id, proposal, quote, quoted, quoted],
-        )
+    proposal = propose(database, owner, organisation.id, quoted)
     owner.execute(
         "insert into quarantined_items values (%s, %s, 'deals', '11', 'why')",
         [organisation.id, library.connection("hubspot")],
@@ -145,7 +168,7 @@ def test_deleted_is_gone_everywhere_and_facts_are_retracted(
     living = knowledge.rows("select client_name, profile from client_intelligence where retired_at is null")
     assert [row["client_name"] for row in living] == ["Bay View Hotel"]
     assert [fact["name"] for fact in living[0]["profile"]["facts"]] == ["asked for"]
-    for said in ("Whitby", "Ann Marsh", "ann@bay.example", "12500", "cliff.example", "a quote", "secret"):
+    for said in ("Whitby", "Ann Marsh", "ann@bay.example", "12500", "cliff.example", *QUOTES, "secret"):
         assert knowledge.anywhere(said) == [], said
     assert knowledge.anywhere("quiet rooms")  # Gmail's is nobody's business here
 
@@ -164,10 +187,6 @@ def test_a_client_that_another_provider_leads_loses_what_this_one_said(
 
 
 def test_a_proposal_says_that_its_source_is_gone(admin: Browser, knowledge: Knowledge) -> None:
-    knowledge.owner.execute(
-        'update proposals set sections = \'[{"heading": "Scope", "body": "A stair."}]\' where id = %s',
-        [knowledge.proposal],
-    )
     admin.post("/api/integrations/hubspot/disconnect", json={"data": "delete"})
     page = admin.get(f"/proposals/{knowledge.proposal}").text
     assert page.count("gone: deleted by your organisation") == 2
@@ -254,3 +273,27 @@ def test_a_sync_that_writes_when_it_ends_writes_nothing_afterwards(
     admin.post("/api/integrations/hubspot/disconnect", json={"data": "delete"})
     (job,) = knowledge.rows("select status, lease_token, checkpoint from ingestion_jobs")
     assert (job["status"], job["lease_token"], job["checkpoint"]) == ("cancelled", None, {})
+
+
+def test_what_stood_before_it_could_be_forgotten_is_blanked_by_the_migration(knowledge: Knowledge) -> None:
+    """Quotes in sections, and profiles of clients that had been retired with everything that was said of them."""
+    knowledge.owner.execute(
+        """update proposals set sections = jsonb_build_array('a note', '{"heading": "First", "body": "A door.",
+             "claims": [{"text": "A door.", "citations": [{"quote": "stolen words"}]}]}'::jsonb) || sections"""
+    )
+    knowledge.owner.execute("update client_intelligence set retired_at = now() where client_name = 'Bay View Hotel'")
+    assert "client_intelligence" in knowledge.anywhere("12500")
+    updates = re.findall(r"^update .+?;$", MENDED.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(updates) == 2
+    for update in updates:
+        knowledge.owner.execute(update)
+    assert knowledge.anywhere("stolen words") == []
+    assert knowledge.rows("select sections from proposals") == [
+        {"sections": ["a note", *({"heading": h, "body": b} for h, b in (("First", "A door."), ("Scope", "A stair.")))]}
+    ]
+    assert "client_intelligence" not in knowledge.anywhere("12500")
+    clients = knowledge.rows("select client_name, summary, retired_at is null as living from client_intelligence")
+    assert {row["client_name"]: (bool(row["summary"]), row["living"]) for row in clients} == {
+        "Bay View Hotel": (False, False),
+        "Cliff School": (True, True),
+    }

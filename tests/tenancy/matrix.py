@@ -27,7 +27,9 @@ class Caller:
 _GENERATED = {"msg_id", "search_text", "proposal_id"}  # what Postgres makes itself cannot be set
 
 _A_IS_BEING_FORGOTTEN = f"""
-update public.connected_sources set status = 'revoked', forgetting_since = now() where id = '{A.row}'
+update public.connected_sources set status = 'revoked', forgetting_since = now() where id = '{A.row}';
+-- The other one was forgotten long ago.
+update public.connected_sources set forgotten_at = now() where org_id = '{A.id}' and id <> '{A.row}'
 """
 
 # In the order of the columns of verdicts.py, which says who they are.

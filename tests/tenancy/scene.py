@@ -65,6 +65,8 @@ class Tenant:
         return cls(*(uuid5(NAMESPACE_URL, slug), slug), *(uuid5(NAMESPACE_URL, f"{slug} {who}") for who in _WHO))
 
 
+# Of these the second connection has a row, too.
+_OF_A_CONNECTION = ("public.ingestion_jobs", "public.quarantined_items", "public.sync_streams")
 _WHO = ("admin", "member", "row")
 A = Tenant.named("harbour")
 B = Tenant.named("meridian")
@@ -176,6 +178,11 @@ def populate(owner: Connection) -> None:
                 [tenant.id, deleted, deleted],
             )
             owner.execute("insert into source_document_passages values (%s, %s, 1, '')", [tenant.id, deleted])
+            for table in tables:
+                if table.name in _OF_A_CONNECTION:
+                    row = table.sample(tenant, tenant.member) | {"source_id": deleted}
+                    row |= {"id": deleted} if "id" in row else {}
+                    owner.execute(insertion(table, row), row)
         owner.execute("insert into auth.users (id, email) values (%s, 'removed@harbour.example')", [REMOVED])
     _check_references(owner)
 

@@ -5,7 +5,7 @@ The callers, from left to right:
   A, B    a member of organisation A, of organisation B       forger  boots_web itself, for an admin of A who names B
   gone    who was a member of A until yesterday               disp    boots_dispatch, which owns functions, no login
   worker  boots_worker in a transaction of A                  audit   boots_audit, which owns one function, no login
-  forget  boots_forget, no login, while A's connection is being forgotten at its admin's word
+  forget  boots_forget, no login, while A's connection is being forgotten at its admin's word, and another was before
   owner   a table's owner who is neither superuser nor above the policies
 
 A table has four signs a caller, for select, insert, update and delete:
@@ -33,23 +33,23 @@ private.rate_budgets                  ....   ....   ....   ....   ....   ....   
 private.vault_keys                    ....   ....   ....   ....   **..   **..   **..   ....   ....   ....   ****
 private.web_sessions                  ....   ....   ....   ....   ....   ....   ....   **.*   ....   ....   0000
 public.client_documents               ....   S...   S...   0...   SIUD   ....   ....   ....   ....   S..D   0000
-public.client_intelligence            ....   S...   S...   0...   SIU.   ....   ....   ....   *...   *.*.   0000
+public.client_intelligence            ....   S...   S...   0...   SIU.   ....   ....   *...   *...   S.U.   0000
 public.client_keys                    ....   S...   S...   0...   SI..   ....   ....   ....   ....   S..D   0000
-public.connected_sources              ....   SI..   SI..   00..   S.U.   ....   ....   ***.   *...   *.*.   0000
+public.connected_sources              ....   SI..   SI..   00..   S.U.   ....   ....   ***.   *...   S.u.   0000
 public.embedding_models               ....   S...   S...   0...   SIU.   ....   ....   ....   *...   ....   0000
-public.ingestion_jobs                 ....   S...   S...   0...   S.U.   ....   ....   ***.   *...   S.U.   0000
+public.ingestion_jobs                 ....   S...   S...   0...   S.U.   ....   ....   ***.   *...   s.u.   0000
 public.ingestion_seen                 ....   ....   ....   ....   SIUD   ....   ....   ....   ....   S..D   0000
 public.jobs                           ....   SI..   SI..   00..   S.U.   ....   ....   *.*.   ....   ....   0000
 public.org_brain                      ....   S...   S...   0...   S...   ....   ....   ....   ....   ....   0000
 public.organization_members           ....   S...   S...   0...   ....   ....   ....   *...   ....   ....   0000
-public.organizations                  ....   S...   S...   0...   S...   ....   ....   *...   *...   *...   0000
+public.organizations                  ....   S...   S...   0...   S...   ....   ....   *...   *...   ....   0000
 public.proposals                      ....   SI..   SI..   00..   S.U.   ....   ....   ....   ....   ....   0000
-public.quarantined_items              ....   S...   S...   0...   SIUD   ....   ....   *.*.   ....   S..D   0000
+public.quarantined_items              ....   S...   S...   0...   SIUD   ....   ....   *.*.   ....   s..d   0000
 public.source_attribution             ....   S...   S...   0...   SI..   ....   ....   ....   ....   S.U.   0000
-public.source_document_passages       ....   S...   S...   0...   SIUD   ....   ....   +..+   *...   S..D   0000
+public.source_document_passages       ....   S...   S...   0...   SIUD   ....   ....   +..+   *...   s..d   0000
 public.source_documents               ....   S...   S...   0...   SIU.   ....   ....   +.+.   *...   S.ud   0000
 public.sync_schedules                 ....   S...   S...   0...   S...   ....   ....   ****   ....   ....   0000
-public.sync_streams                   ....   S...   S...   0...   SIUD   ....   ....   *..*   ....   S..D   0000
+public.sync_streams                   ....   S...   S...   0...   SIUD   ....   ....   *..*   ....   s..d   0000
 supabase_migrations.schema_migrations ....   ....   ....   ....   ....   ....   ....   ....   ....   ....   ****
 """
 
@@ -94,7 +94,7 @@ private.local_users                   .      .      .      .      .      x      
 private.next_due                      .      .      .      .      .      .      .      x      .      .
 private.note_alive                    .      .      .      .      x      .      .      x      .      .
 private.organisation_id               .      .      .      .      x      .      .      x      .      .
-private.organisations_to_roll_up      .      .      .      .      x      .      .      .      .      x
+private.organisations_to_roll_up      .      .      .      .      x      .      .      x      .      .
 private.postpone_sync_message         .      .      .      .      x      .      .      x      .      .
 private.proposal_waits                .      .      .      .      .      .      .      x      .      .
 private.proposal_work                 .      .      .      .      x      .      .      x      .      .
@@ -127,7 +127,8 @@ public.match_source_documents         .      x      x      x      x      .      
 COLUMNS = """
 client_documents          boots_forget   select  client_id document_id org_id
 client_intelligence       boots_audit    select  client_id org_id profile retired_at
-client_intelligence       boots_forget   select  client_id content_hash org_id retired_at source_document_id
+client_intelligence       boots_dispatch select  content_hash org_id retired_at
+client_intelligence       boots_forget   select  client_id content_hash org_id source_document_id
 client_intelligence       boots_forget   update  content_hash source_document_id
 client_keys               boots_forget   select  key org_id
 connected_sources         authenticated  insert  connected_by org_id provider
@@ -151,7 +152,6 @@ ingestion_jobs            boots_worker   update  attempt checkpoint documents_ad
 ingestion_seen            boots_forget   select  job_id org_id
 jobs                      authenticated  insert  job_type org_id payload
 organizations             boots_audit    select  id slug
-organizations             boots_forget   select  id slug
 proposals                 authenticated  insert  brief created_by org_id status title
 quarantined_items         boots_dispatch update  attempts
 quarantined_items         boots_forget   select  org_id source_id
