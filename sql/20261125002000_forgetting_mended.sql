@@ -1,6 +1,9 @@
 -- What deleting left behind. Sections of proposals held the quotes and titles of their sources a second time, which
 -- nobody read: source_attribution has them, and there they are blanked.
 
+-- (An owner who is no superuser is under the policies of these tables, too, but not for these two statements.)
+alter table public.proposals no force row level security;
+alter table public.client_intelligence no force row level security;
 update public.proposals
    set sections = (select coalesce(jsonb_agg(case jsonb_typeof(section) when 'object' then section - 'claims'
                                              else section end order by place), '[]')
@@ -13,6 +16,8 @@ update public.client_intelligence
        external_id = null, source_document_id = null, document_count = 0, as_of = null, embedding = null,
        embedding_model = null
  where retired_at is not null;
+alter table public.proposals force row level security;
+alter table public.client_intelligence force row level security;
 
 -- The deleting role reaches what belongs to a marked connection, or to an organisation that has one, and no more. The last
 -- batch clears the mark: Postgres demands that the updated row can still be seen, and a forgotten one can.
