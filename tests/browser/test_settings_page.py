@@ -225,7 +225,7 @@ def test_a_member_sees_everything_and_can_press_nothing(as_member: Page, stage: 
     expect(card).to_contain_text("412 companies, 1,204 contacts, 277 deals")
     expect(as_member.get_by_text("Only an admin can change them.")).to_be_visible()
     unfold(as_member)
-    expect(card.get_by_text("It is larger than 8 MB.")).to_be_visible()
+    expect(card.get_by_text("It is larger than 5 MB.")).to_be_visible()
     assert as_member.locator("main form, main a[data-dialog]").count() == 0
     assert all(button.is_disabled() for button in as_member.locator("main button").all())
     holds(as_member)

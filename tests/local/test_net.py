@@ -17,7 +17,8 @@ def test_the_net_repairs_what_changed_elsewhere_and_nothing_else_ran(boots: Runn
             for run in boots.runs()
             if run["runId"] not in asked_for and run["jobName"] != "proposal" and SYNC_TAG not in run["tags"]
         ]
-        assert not [run for run in runs if run["tags"].get("dagster/partition") != MERIDIAN], runs
+        strangers = [run for run in runs if run["tags"].get("dagster/partition") != MERIDIAN]
+        assert not strangers, "\n".join(_told(run) for run in [*strangers, *boots.runs()])
         return runs[::-1] if len(runs) >= 2 and all(run["endTime"] for run in runs) else None
 
     runs = wait_for(look, 150, "The runs of the net")
@@ -31,3 +32,10 @@ def test_the_net_repairs_what_changed_elsewhere_and_nothing_else_ran(boots: Runn
     jobs = [job for slug in (HARBOUR, MERIDIAN) for job in boots.jobs(slug) if job["reason"] != "by hand"]
     syncs = [run for run in boots.runs() if SYNC_TAG in run["tags"]]
     assert len(syncs) == len(jobs) + len([run for run in syncs if run["status"] == "FAILURE"])
+
+
+def _told(run: dict[str, Any]) -> str:
+    """A run on one line, for whoever has to find out why it was there."""
+    assets = [each["path"] for each in run["assetSelection"] or ()]
+    partition, began, ended = run["tags"].get("dagster/partition"), run["startTime"], run["endTime"]
+    return f"{run['runId'][:8]} {run['jobName']} {run['status']} {partition} {assets} {began} to {ended}"
