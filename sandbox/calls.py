@@ -9,7 +9,10 @@ from typing import Any
 class CallLog:
     calls: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, provider: str, name: dict[str, str], arguments: dict[str, Any], status: int) -> None:
-        """`name` is {"tool": …} for a tool call and {"endpoint": …} for anything else."""
+    def add(self, provider: str, name: dict[str, str], arguments: dict[str, Any], status: int = 0) -> dict[str, Any]:
+        """`name` is {"tool": …} for a tool call and {"endpoint": …} for anything else. Returns the entry, whose status
+        is 0 while there is no answer."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")  # the caller's time, not the world's
-        self.calls.append({"provider": provider, **name, "arguments": arguments, "status": status, "at": at})
+        call = {"provider": provider, **name, "arguments": arguments, "status": status, "at": at}
+        self.calls.append(call)
+        return call

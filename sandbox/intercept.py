@@ -50,18 +50,15 @@ class Intercepted:
         fault = self.faults.take(self.provider.name, asked.target, asked.arguments) if asked.target else None
         if fault and fault.kind == "expire_tokens":
             self.grants.expire_access_tokens()
-        status = 0
+        # Written down as it arrives: who was answered, or has hung up, may look before we are done with it.
+        call = self.calls.add(self.provider.name, asked.name, asked.arguments)
 
         async def watch(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                call["status"] = message["status"]
             await send(message)
 
-        try:
-            await self._serve(fault, {**scope, FAULT: fault, ASKED: asked}, _again(body, receive), watch)
-        finally:
-            self.calls.add(self.provider.name, asked.name, asked.arguments, status)
+        await self._serve(fault, {**scope, FAULT: fault, ASKED: asked}, _again(body, receive), watch)
 
     async def _serve(self, fault: Fault | None, scope: Scope, receive: Receive, send: Send) -> None:
         match fault:
