@@ -1,5 +1,6 @@
 """What a provider's twin must be, so that the sandbox can serve it. One implementation per provider."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,12 +25,12 @@ class Refusal(Exception):
         self.status = status
 
 
-class ProseErrors:
+class ProseErrors(ABC):
     """An MCP server that does not mark its errors as such: a text that begins differently is all there is."""
 
+    @abstractmethod
     def error_text(self, tool: str, text: str) -> str:
         """What it says instead of an answer."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
