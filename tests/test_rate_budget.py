@@ -36,9 +36,13 @@ def seconds_for(meter: Meter, *tools: str) -> float:
 
 
 def test_a_budget_goes_at_once_and_what_is_more_waits(database: Database) -> None:
+    began = time.monotonic()
     assert seconds_for(meter(database), *["call"] * 10) < 0.2
-    assert 0.15 < seconds_for(meter(database), "call") < 0.5
-    assert 0.8 < seconds_for(meter(database), "dear") < 1.3
+    # Counted from the first call: the budget fills up again while a busy machine does something else.
+    assert seconds_for(meter(database), "call") < 0.5
+    assert time.monotonic() - began > 0.2
+    assert seconds_for(meter(database), "dear") < 1.3
+    assert time.monotonic() - began > 1.2
 
 
 def test_processes_share_one_budget_and_accounts_do_not(database: Database) -> None:
