@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from boots_pipeline.counting import counted
 from boots_pipeline.errors import BootsError, ConfigError
 from boots_pipeline.local.processes import wait_until_one_ends
 from boots_pipeline.local.signals import stop_listening, stop_when_asked
@@ -107,7 +108,7 @@ def migrate(assume_applied: tuple[str, ...]) -> None:
     else:
         with databases(told, migrated=False) as urls:
             applied = migrate(urls.owner, assume_applied=frozenset(assume_applied), report=report)
-    click.echo(f"{len(applied)} migrations applied." if applied else "Everything was applied already.")
+    click.echo(f"{counted(len(applied), 'migrations')} applied." if applied else "Everything was applied already.")
 
 
 @main.command()
@@ -150,7 +151,7 @@ def rotate() -> None:
             database, EnvelopeVault(ring), map(queue.organisation_id, queue.connected_organisations())
         )
     held, all_held = in_use[ring.primary], in_use.total()
-    click.echo(f"{sealed} tokens were sealed anew; {held} of {all_held} are sealed with {ring.primary!r}.")
+    click.echo(f"Sealed {counted(sealed, 'tokens')} anew; {held} of {all_held} are sealed with {ring.primary!r}.")
     for key_id in ring.others:
         if held := in_use[key_id]:
             click.echo(f"{key_id!r} still opens {held}, which were being renewed; run this again.")

@@ -118,7 +118,10 @@ def _finish(provider: Provider) -> str | None:
         )  # fmt: skip
         return _keep_or_give_back(provider, started, person, grant)
     except Refused as refused:
-        _tell(state, refused.outcome.sentence.format(provider=provider.title))
+        if (
+            refused.outcome is not Outcome.CANCELLED
+        ):  # who thinks better of it has harmed nothing: the card stays as it was
+            _tell(state, refused.outcome.sentence.format(provider=provider.title))
         raise
     except BootsError as error:
         _tell(state, str(error))

@@ -13,12 +13,12 @@ from oauth_app.session import require_admin, require_person
 integrations = Blueprint("integrations", __name__)
 
 _CONNECTED = {
-    "same": "{title} is connected again, to the same account. What was synced is kept, and what changed since comes in "
-    "now.",
-    "other": "{title} is connected, to another account than before. What came from the other one is replaced when the "
-    "first sync has read everything.",
+    "same": "{title} is connected again, to the same account. What was synced is kept, and everything is compared with "
+    "it anew.",
+    "other": "{title} is connected, to another account than before. What came from the other one is replaced when "
+    "everything has been read.",
 }
-_FIRST = "{title} is connected. Its first sync has been asked for."
+_ALONE = "{title} is connected. A sync of everything has been asked for."  # the first, or after all was deleted
 _ASKED = "A sync of {title} has been asked for. The card shows how far it is."
 _DISCONNECTED = {
     "kept": "{title} is disconnected. What was synced is kept.",
@@ -47,7 +47,7 @@ def _done() -> str | None:
     """A sentence of ours for a flag of the address bar, which is never shown itself."""
     connected = PROVIDERS.get(request.args.get("connected", ""))
     if connected:
-        return _CONNECTED.get(request.args.get("account", ""), _FIRST).format(title=connected.title)
+        return _CONNECTED.get(request.args.get("account", ""), _ALONE).format(title=connected.title)
     synced = PROVIDERS.get(request.args.get("asked", ""))
     if synced:
         return _ASKED.format(title=synced.title)

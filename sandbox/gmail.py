@@ -32,7 +32,7 @@ class Gmail:
     name = "gmail"
     title = "Gmail"
     public_listing = True
-    oauth = google.oauth_facts("https://www.googleapis.com/auth/gmail.readonly")
+    oauth = google.oauth_facts("https://www.googleapis.com/auth/gmail.readonly", "read your mail")
 
     def __init__(self) -> None:
         listed = json.loads(resources.files("sandbox").joinpath("gmail_tools.json").read_text("utf-8"))

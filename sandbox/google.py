@@ -22,7 +22,7 @@ ERRORS = {
 }
 
 
-def oauth_facts(scope: str) -> OAuthFacts:
+def oauth_facts(scope: str, in_words: str) -> OAuthFacts:
     """Google's authorisation server, for one service."""
     return OAuthFacts(
         authorize_path="/o/oauth2/v2/auth",
@@ -33,7 +33,11 @@ def oauth_facts(scope: str) -> OAuthFacts:
         requires_pkce=False,
         rotates=False,
         sends_issuer=False,
-        scopes=("openid", "https://www.googleapis.com/auth/userinfo.email", scope),
+        scopes={
+            "openid": "know who you are",
+            "https://www.googleapis.com/auth/userinfo.email": "see your email address",
+            scope: in_words,
+        },
         for_refresh_token={"access_type": "offline", "prompt": "consent"},
     )
 

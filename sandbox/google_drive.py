@@ -39,7 +39,7 @@ class GoogleDrive:
     name = "google_drive"
     title = "Google Drive"
     public_listing = True
-    oauth = google.oauth_facts("https://www.googleapis.com/auth/drive.readonly")
+    oauth = google.oauth_facts("https://www.googleapis.com/auth/drive.readonly", "read all your files in Drive")
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url

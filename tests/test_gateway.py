@@ -278,7 +278,7 @@ def test_a_malformed_item_is_named_and_comes_in_later(connected: Connected, smal
     connected.outside.fault(kind="malformed_item", match={"objectType": "deals"}, **SEARCH)
     outcome = connected.sync()
     assert (outcome.status, outcome.error_class) == ("partial", "bad_item")
-    assert outcome.message == "1 items could not be kept."
+    assert outcome.message == "1 item could not be kept."
     (named,) = connected.owner.execute("select * from quarantined_items").fetchall()
     assert (named["stream"], named["reason"], named["attempts"]) == ("deals", "its properties are not an object", 1)
     missing = connected.truth()["deals"] - connected.kept()["deals"]
@@ -304,7 +304,7 @@ def test_a_second_claim_remembers_what_the_first_could_not_keep(connected: Conne
     connected.wake()
     outcome = connected.sync()
     assert outcome.status == "partial"
-    assert outcome.message == "1 items could not be kept."
+    assert outcome.message == "1 item could not be kept."
     assert (outcome.kept.seen, outcome.kept.quarantined) == (TOTAL, 1)
 
 

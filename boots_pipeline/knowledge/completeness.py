@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from boots_pipeline.counting import counted
 from boots_pipeline.resources.database import Connection
 
 
@@ -17,9 +18,9 @@ def documents_completeness(connection: Connection, org_id: UUID, found: int, ask
     if not living:
         return "The organisation has no documents yet."
     if waiting:
-        return f"{waiting} of {_counted(living, 'document')} {_are(waiting)} not embedded yet: found by words alone."
+        return f"{waiting} of {counted(living, 'documents')} {_are(waiting)} not embedded yet: found by words alone."
     if found < asked:
-        whole = f"The organisation has only {_counted(living, 'document')}" if living < asked else ""
+        whole = f"The organisation has only {counted(living, 'documents')}" if living < asked else ""
         return f"{whole or f'Only {found} of {living} documents have anything to do with it'}."
     return None
 
@@ -36,15 +37,11 @@ def clients_completeness(connection: Connection, org_id: UUID, found: int, asked
     if not living:
         return "The organisation has no clients yet."
     if waiting:
-        return f"{waiting} of {_counted(living, 'client')} {_are(waiting)} not embedded yet, and cannot be found."
+        return f"{waiting} of {counted(living, 'clients')} {_are(waiting)} not embedded yet, and cannot be found."
     if found < asked:
-        whole = f"The organisation has only {_counted(living, 'client')}" if living < asked else ""
+        whole = f"The organisation has only {counted(living, 'clients')}" if living < asked else ""
         return f"{whole or f'Only {found} of {living} clients have anything to do with it'}."
     return None
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _are(number: int) -> str:

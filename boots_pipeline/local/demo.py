@@ -18,6 +18,7 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TaskID, TextColumn
 from rich.table import Column, Table
 
+from boots_pipeline.counting import counted
 from boots_pipeline.knowledge.search import Found, search_clients, search_documents
 from boots_pipeline.local.comparison import compare, drawn
 from boots_pipeline.local.organisations import seed
@@ -202,7 +203,7 @@ class Demo:
 
             proposal = wait_for(look, _PROPOSAL_SECONDS, "The proposal")
             attributions = sum(len(section["informed_by"]) for section in proposal["sections"])
-            show(1, 1, f"{len(proposal['sections'])} sections, {attributions} attributions")
+            show(1, 1, f"{counted(len(proposal['sections']), 'sections')}, {counted(attributions, 'attributions')}")
         for section in proposal["sections"]:
             sources = "\n".join(_sources(section["informed_by"]))
             body = f"{section['body']}\n\n**Informed by**\n\n{sources}" if sources else section["body"]
