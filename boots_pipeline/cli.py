@@ -15,7 +15,6 @@ import psycopg
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from boots_pipeline.counting import counted
 from boots_pipeline.errors import BootsError, ConfigError
@@ -26,8 +25,6 @@ from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.queue import SyncQueue
 from boots_pipeline.settings import Settings, settings
-
-_EXCERPT = 240  # characters of a hit: three lines of a wide terminal
 
 
 class _Commands(click.Group):
@@ -245,16 +242,9 @@ def status(as_json: bool) -> None:
     if not rows:
         click.echo("Nothing is connected yet: `boots up`, then the settings page.")
         return
-    table = Table()
-    for column in ("organisation", "provider", "status", "last synced", "documents", "clients", "last sync"):
-        table.add_column(column, overflow="fold")  # a slug is for copying: whole, on two lines if need be
-    for row in rows:
-        last = f"{row['last_synced_at']:%Y-%m-%d %H:%M}" if row["last_synced_at"] else "never"
-        table.add_row(
-            row["slug"], row["provider"], row["message"] or row["status"], last, f"{row['documents']:,}",
-            f"{row['clients']:,}", row["job"] or "",
-        )  # fmt: skip
-    Console(highlight=False).print(table)
+    from boots_pipeline import terminal
+
+    Console(highlight=False).print(terminal.connections(rows))
 
 
 @main.command()
@@ -266,6 +256,7 @@ def search(text: str, slug: str, limit: int, as_json: bool) -> None:
     """What the memory knows about something."""
     if not text.strip():
         raise click.UsageError("Say what to search for.")
+    from boots_pipeline import terminal
     from boots_pipeline.knowledge.search import search_knowledge
     from boots_pipeline.resources.choices import embedder_for
 
@@ -273,9 +264,8 @@ def search(text: str, slug: str, limit: int, as_json: bool) -> None:
         found = search_knowledge(
             database, embedder_for(settings()), SyncQueue(database).organisation_id(slug), text, limit
         )
-    clients, documents = found.clients.hits, found.documents.hits
-    incomplete = [each.completeness for each in (found.clients, found.documents) if each.completeness]
     if as_json:
+        clients, documents = found.clients.hits, found.documents.hits
         told = {
             "clients": [{"name": c.client_name, "similarity": c.similarity, "summary": c.summary} for c in clients],
             "documents": [
@@ -283,40 +273,11 @@ def search(text: str, slug: str, limit: int, as_json: bool) -> None:
                  "as_of": d.as_of, "url": d.url, "content": d.content}
                 for d in documents
             ],
-            "incomplete": incomplete,
+            "incomplete": [each.completeness for each in (found.clients, found.documents) if each.completeness],
         }  # fmt: skip
         click.echo(json.dumps(told, default=str))
         return
-    table = Table()
-    for column in ("", "what", "from", "as of"):
-        table.add_column(column, ratio=3 if column == "what" else None)
-    for client in clients:
-        table.add_row(
-            f"{client.similarity:.2f}",
-            f"[bold]{escape(client.client_name)}[/]\n{escape(_shortened(client.summary))}",
-            "profile",
-            _day(client.as_of),
-        )
-    for hit in documents:
-        table.add_row(
-            f"{hit.relevance:.2f}",
-            f"[bold]{escape(hit.title)}[/]\n{escape(_shortened(hit.content))}",
-            f"{hit.provider} {hit.document_type}",
-            _day(hit.as_of),
-        )
-    console = Console(highlight=False)
-    console.print(table)
-    for sentence in incomplete:
-        console.print(f"[dim]{sentence}[/]")
-
-
-def _shortened(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT].rpartition(' ')[0]} …"
-
-
-def _day(moment: Any) -> str:
-    return f"{moment:%Y-%m-%d}" if moment else ""
+    Console(highlight=False).print(terminal.hits(found.clients, found.documents))
 
 
 def _as_running(told: Settings) -> Settings:

@@ -1,4 +1,6 @@
-"""`boots search` prints what people have written, and people write anything."""
+"""The commands that show what is known: at 80 columns, whatever people have written."""
+
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +17,7 @@ def search(connected: Connected, urls: DatabaseUrls, monkeypatch: pytest.MonkeyP
     connected.sync()
     told = Settings(_env_file=None, worker_database_url=urls.worker)
     monkeypatch.setattr(cli, "settings", lambda: told)
-    return CliRunner(env={"COLUMNS": "100"})
+    return CliRunner(env={"COLUMNS": "80"})
 
 
 def test_square_brackets_are_text(search: CliRunner, connected: Connected) -> None:
@@ -23,6 +25,25 @@ def test_square_brackets_are_text(search: CliRunner, connected: Connected) -> No
     done = search.invoke(cli.main, ["search", "waiting room", "--org", connected.organisation.slug])
     assert done.exit_code == 0, done.output
     assert "[/quote] [urgent]" in done.output
+
+
+def test_documents_are_in_the_order_of_the_number_that_is_shown(search: CliRunner, connected: Connected) -> None:
+    asked = ["search", "waiting room", "--org", connected.organisation.slug, "--limit", "9"]
+    _, documents = search.invoke(cli.main, asked).output.split("Documents, best first")
+    numbers = re.findall(r"^ *(\d\.\d\d) ", documents, re.MULTILINE)
+    assert len(numbers) == 9
+    assert numbers == sorted(numbers, reverse=True)
+    assert len(set(numbers)) > 3
+    assert max(len(line) for line in documents.splitlines()) <= 80
+    assert len(documents.splitlines()) <= 4 * 9  # a title and an excerpt each, and no more
+
+
+def test_status_is_a_line_a_connection_at_80_columns(search: CliRunner, connected: Connected) -> None:
+    connected.owner.execute("update connected_sources set status_message = '[/x] 3 items could not be kept.'")
+    lines = [line.split() for line in search.invoke(cli.main, ["status"]).output.splitlines()]
+    assert lines[0][0] == f"{connected.organisation.slug},"
+    assert [lines[2][at] for at in (0, 1, 4)] == ["hubspot", "120", "completed"]
+    assert " ".join(lines[2][5:] + lines[3]) == "[/x] 3 items could not be kept."
 
 
 @pytest.mark.parametrize("asked", [["", "--limit", "3"], ["   "], ["oak", "--limit", "0"], ["oak", "--limit", "-3"]])
