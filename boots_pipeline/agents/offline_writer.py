@@ -5,10 +5,11 @@ It claims nothing that it cannot quote, and says that no language model was used
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 
 from boots_pipeline.agents.evidence import says_enough
 from boots_pipeline.agents.stages import Citation, Claim, Draft, DraftSection, Knowledge, Research, Strategy
-from boots_pipeline.knowledge.summary import is_closed, readable
+from boots_pipeline.knowledge.summary import is_closed, is_open, readable
 
 _LINE = re.compile(r"^([a-z][a-z ]{1,40}): (\S.*)$")
 _LONGEST_EXCERPT = 400
@@ -34,7 +35,7 @@ def write_offline(research: Research, strategy: Strategy, told: str) -> Draft:
 
 def _understanding(research: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim]:
     if research.client is None:
-        yield _own("We have not worked together before, so we start from your brief alone.")
+        yield _own("We found nothing about you in what we keep, so we start from your brief alone.")
         return
     for piece in pieces:
         stated = dict(_lines(piece.text))
@@ -75,12 +76,18 @@ def _approach(research: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim
 def _history(research: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim]:
     for piece in pieces:
         for deal, line in _stated(piece, "deal"):
-            state = "Earlier between us" if is_closed(deal) else "Open between us"
+            state = _standing(deal, research.today)
             checked = " We read this from your record while writing." if piece.live else ""
             yield Claim(text=f"{state}: {deal}.{checked}", citations=_cite(piece, line))
         prose = _prose(piece)
         if excerpt := _excerpt(piece, research) if prose else None:
-            yield Claim(text=f"What it is about: {_quoted(excerpt)}", citations=_cite(piece, excerpt))
+            yield Claim(text=f"What it says: {_quoted(excerpt)}", citations=_cite(piece, excerpt))
+
+
+def _standing(deal: str, today: date) -> str:
+    if is_closed(deal):
+        return "Earlier between us"
+    return "Open between us" if is_open(deal, today) else "On record between us, and we do not know whether it is open"
 
 
 def _people(_: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim]:
@@ -92,7 +99,8 @@ def _people(_: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim]:
 def _next_steps(research: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim]:
     for piece in pieces:
         for deal, line in _stated(piece, "deal"):
-            yield Claim(text=f"Confirm that this still stands: {deal}.", citations=_cite(piece, line))
+            if is_open(deal, research.today):
+                yield Claim(text=f"Confirm that this still stands: {deal}.", citations=_cite(piece, line))
         for contact, line in _stated(piece, "contact"):
             yield Claim(text=f"Agree the next conversation with {contact}.", citations=_cite(piece, line))
     yield _own("Confirm scope, budget and dates, and who decides.")

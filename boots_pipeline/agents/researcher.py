@@ -6,6 +6,7 @@ another's proposal, whether we know which client it was or not.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -70,6 +71,7 @@ def research(database: Database, embedder: Embedder, live: LiveReader, org_id: U
     notes = (*_notes(scene, meant, client), *live_notes, completeness)
     return Research(
         proposal_id=proposal_id,
+        today=datetime.now(UTC).date(),
         title=scene.title,
         brief=scene.brief,
         organisation=scene.organisation,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,8 @@ def propose(database: Database, owner: psycopg.Connection, org_id: UUID, quoted:
     assert job is not None
     piece = Piece(id="K1", kind="document", title="Bay View Hotel", text="", relevance=1, document_id=quoted,
                   provider="hubspot")  # fmt: skip
-    found = Research(proposal_id=proposal, title="Stair", brief="b", organisation="o", client=None, knowledge=(piece,),
-                     notes=())  # fmt: skip
+    found = Research(proposal_id=proposal, today=date(2026, 11, 25), title="Stair", brief="b", organisation="o",
+                     client=None, knowledge=(piece,), notes=())  # fmt: skip
     cited = tuple(Citation(knowledge_id="K1", quote=quote) for quote in QUOTES)
     claim = ReviewedClaim(text="A stair.", citations=cited, note=None)
     draft = ReviewedDraft(sections=(ReviewedSection(heading="Scope", claims=(claim,)),), written_by="m", checked=1,
