@@ -4,7 +4,6 @@ Every step checks what it says; a step that did not happen raises, and the comma
 """
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -188,11 +187,12 @@ class Demo:
                 return proposal if proposal["status"] == "ready" else None
 
             proposal = wait_for(look, _PROPOSAL_SECONDS, "The proposal")
-            attributions = sum(len(section["informed_by"]) for section in proposal["sections"])
+            sources = [source for section in proposal["sections"] for source in section["informed_by"]]
+            attributions = sum(max(len(source["quotes"]), 1) for source in sources)
             show(1, 1, f"{counted(len(proposal['sections']), 'sections')}, {counted(attributions, 'attributions')}")
         for section in proposal["sections"]:
-            sources = "\n".join(_sources(section["informed_by"]))
-            body = f"{section['body']}\n\n**Informed by**\n\n{sources}" if sources else section["body"]
+            informed = "\n".join(_sources(section["informed_by"]))
+            body = f"{section['body']}\n\n**Informed by**\n\n{informed}" if informed else section["body"]
             self._console.print(Panel(Markdown(body), title=section["heading"], title_align="left", border_style="dim"))
         if not proposal["sections"] or not attributions:
             raise VisitError("The proposal rests on nothing.")
@@ -265,8 +265,7 @@ def _columns() -> tuple[ProgressColumn, ...]:
 
 
 def _sources(informed_by: list[dict[str, Any]]) -> Iterator[str]:
-    """A line a source, however many quotes of it were used."""
-    quotes = Counter((each["title"], each["provider"], each["relevance"]) for each in informed_by)
-    for (title, name, relevance), number in quotes.items():
-        provider = PROVIDERS[name].title if name in PROVIDERS else name
-        yield f"- *{title}*, {provider}, relevance {relevance:.2f}" + (f", {number} quotes" if number > 1 else "")
+    """A line a source, however much was quoted of it."""
+    for source in informed_by:
+        quotes = f", {counted(len(source['quotes']), 'quotes')}" if len(source["quotes"]) > 1 else ""
+        yield f"- *{source['title']}*, {source['provider_title']}, relevance {source['relevance']:.2f}{quotes}"
