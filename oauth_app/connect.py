@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import logging
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -61,6 +62,16 @@ def known_provider(name: str) -> Provider:
 def from_form() -> bool:
     """Whether a form asks, which wants a page next, and not a program, which wants JSON."""
     return request.mimetype in _FORMS
+
+
+def chosen(name: str, choices: Mapping[str, str]) -> str:
+    """What a form, or a program, chose; the first unless it says. 400 for what is no choice, with what there is."""
+    asked = request.get_json(silent=True) if request.is_json else request.form.to_dict()
+    choice = asked.get(name) if isinstance(asked, dict) else None
+    choice = next(iter(choices)) if choice is None else choice
+    if not isinstance(choice, str) or choice not in choices:
+        abort(400, f"{name} is one of: {', '.join(f'{each} ({meant})' for each, meant in choices.items())}.")
+    return choice
 
 
 @connect.post("/<name>/connect")

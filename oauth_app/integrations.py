@@ -1,11 +1,11 @@
 """The settings page of the integrations, the same as JSON, and what its buttons do besides connecting and ending."""
 
-from flask import Blueprint, abort, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from boots_pipeline.providers import PROVIDERS
 from oauth_app.cards import cards_of
-from oauth_app.connect import from_form, known_provider
+from oauth_app.connect import chosen, from_form, known_provider
 from oauth_app.outcomes import Outcome, sentence_for
 from oauth_app.services import services
 from oauth_app.session import require_admin, require_person
@@ -66,10 +66,7 @@ def as_json() -> ResponseReturnValue:
 def sync(name: str) -> ResponseReturnValue:
     """Ask for a sync: what changed, or everything."""
     provider, person = known_provider(name), require_admin()
-    asked = request.get_json(silent=True) if request.is_json else request.form.to_dict()
-    kind = asked.get("kind", "delta") if isinstance(asked, dict) else "delta"
-    if kind not in ("delta", "full"):
-        abort(400, "A sync is either delta (what changed) or full (everything).")
+    kind = chosen("kind", {"delta": "what changed", "full": "everything"})
     with services().database.user(person.user_id, as_authenticated=False) as transaction:
         row = transaction.execute(
             "select private.request_sync(%s, %s, %s) as job_id", [person.org_id, provider.name, kind]
