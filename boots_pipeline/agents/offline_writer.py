@@ -5,7 +5,7 @@ It claims nothing that it cannot quote, and says that no language model was used
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from boots_pipeline.agents.evidence import says_enough
 from boots_pipeline.agents.stages import Citation, Claim, Draft, DraftSection, Knowledge, Research, Strategy
@@ -16,6 +16,12 @@ _LONGEST_EXCERPT = 400
 # A record tells first who the client is, then what it cares about and plans: sentences of each.
 _WHO_THEY_ARE = 2
 _WHAT_MATTERS = 4
+_STILL_MEANS_THE_SAME = timedelta(days=31)
+_FROM_ITS_DAY_ON = re.compile(
+    r"\b(?:next|this|coming)\s+(?:week|month|quarter|season|spring|summer|autumn|fall|winter|year)\b"
+    r"|\b(?:tomorrow|tonight|today)\b",
+    re.IGNORECASE,
+)
 
 
 def write_offline(research: Research, strategy: Strategy, told: str) -> Draft:
@@ -58,7 +64,8 @@ def _understanding(research: Research, pieces: Sequence[Knowledge]) -> Iterator[
 def _need(research: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim]:
     yield _own(f"You asked us: {_quoted(' '.join(research.brief.split()))}")
     for piece in pieces:
-        if piece.kind == "client" and (noted := _prose(piece)[_WHO_THEY_ARE : _WHO_THEY_ARE + _WHAT_MATTERS]):
+        matters = _prose(piece)[_WHO_THEY_ARE : _WHO_THEY_ARE + _WHAT_MATTERS]
+        if piece.kind == "client" and (noted := _lasting(matters, piece, research)):
             yield Claim(text=f"What we know matters to you: {_quoted(' '.join(noted))}", citations=_cite(piece, *noted))
     yield from _from_documents(research, [piece for piece in pieces if piece.kind != "client"])
 
@@ -166,9 +173,16 @@ def _prose(piece: Knowledge) -> list[str]:
     ]
 
 
+def _lasting(sentences: Sequence[str], piece: Knowledge, research: Research) -> list[str]:
+    """Without what is told from the day it was written on ("next year"), once that day is long past, or not known."""
+    if piece.as_of is not None and research.today - piece.as_of.date() <= _STILL_MEANS_THE_SAME:
+        return list(sentences)
+    return [each for each in sentences if not _FROM_ITS_DAY_ON.search(each)]
+
+
 def _excerpt(piece: Knowledge, research: Research) -> str | None:
     """The sentence that shares most words with the brief, and the one after it when they stand together."""
-    sentences = _prose(piece)
+    sentences = _lasting(_prose(piece), piece, research)
     if not sentences:
         return None
     asked = _telling(research.brief) | _telling(research.title)

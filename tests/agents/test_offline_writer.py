@@ -1,5 +1,7 @@
 """The offline writer states what the facts say: no half of a sentence, no past for a plan, no gap for a fact."""
 
+from datetime import datetime
+
 import pytest
 
 from boots_pipeline.agents.offline_writer import _SENTENCES
@@ -56,3 +58,13 @@ def test_who_is_not_known_may_be_no_stranger() -> None:
     told = written(client=None, knowledge=())["Our understanding of you"]
     assert "We found nothing about you in what we keep, so we start from your brief alone." in told
     assert "before" not in told
+
+
+@pytest.mark.parametrize(("as_of", "is_said"), [("2026-11-02", True), ("2025-11-02", False), (None, False)])
+def test_next_year_is_no_plan_a_year_later(as_of: str | None, is_said: bool) -> None:
+    day = datetime.fromisoformat(f"{as_of}T09:00Z") if as_of else None
+    text = "Bay View Hotel is one.\nIt has a barn.\nThey decide in pairs. A stair is planned for next year."
+    piece = Knowledge(id="K1", kind="client", title="Bay View Hotel", text=text, relevance=1, as_of=day)
+    told = written(knowledge=(piece,))["What you need"]
+    assert "They decide in pairs." in told
+    assert ("next year" in told) is is_said
