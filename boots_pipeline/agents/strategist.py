@@ -41,8 +41,8 @@ def standard_plan(research: Research) -> Strategy:
     kinds = {kind: [k for k in research.knowledge if k.kind == kind] for kind in ("client", "deal", "person")}
     documents = _best([k for k in research.knowledge if k.kind == "document"], _MOST_DOCUMENTS)
     own = _best([k for k in research.knowledge if k.kind == "organisation"], _MOST_DOCUMENTS)
-    deals = kinds["deal"][:_MOST_DEALS]
     opened = [deal for deal in kinds["deal"] if is_open(deal.text, research.today)]
+    deals = [*opened, *(deal for deal in kinds["deal"] if deal not in opened)][:_MOST_DEALS]
     people = kinds["person"][:_MOST_PEOPLE]
     planned = [
         ("Our understanding of you", "who the client is, in its own words", kinds["client"], True),

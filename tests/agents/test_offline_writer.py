@@ -44,10 +44,10 @@ def test_only_a_deal_that_is_open_is_offered_as_a_plan() -> None:
     )
     sections = written(knowledge=pieces)
     assert sections["Where we stand together"].splitlines() == [
+        "Open between us: Stair, stage contract sent, closes 2026-11-25.",
         "Earlier between us: Shelves, stage closed won, closes 2027-01-05.",
         "On record between us, and we do not know whether it is open: Counter, stage contract sent, closes 2024-12-12.",
         "On record between us, and we do not know whether it is open: Doors, stage 90210, closes 2027-02-01.",
-        "Open between us: Stair, stage contract sent, closes 2026-11-25.",
     ]
     offered = sections["Next steps"].splitlines()[0]
     assert offered == "Confirm that this still stands: Stair, stage contract sent, closes 2026-11-25."
