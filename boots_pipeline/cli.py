@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from boots_pipeline.counting import counted
-from boots_pipeline.errors import BootsError, ConfigError
+from boots_pipeline.errors import BootsError, ConfigError, NotConnected
 from boots_pipeline.local.processes import wait_until_one_ends
 from boots_pipeline.local.signals import stop_listening, stop_when_asked
 from boots_pipeline.local.supervisor import attach, databases, everything
@@ -64,7 +64,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 @main.command()
 @as_json
 def demo(as_json: bool) -> None:
-    """The whole loop on this machine, with nothing running and no account anywhere."""
+    """The whole loop on this machine. It needs nothing running and no account anywhere."""
     from boots_pipeline.local.demo import Demo
 
     told = Demo(settings(), Console(stderr=as_json, highlight=False))
@@ -111,7 +111,7 @@ def migrate(assume_applied: tuple[str, ...]) -> None:
 @main.command()
 @as_json
 def doctor(as_json: bool) -> None:
-    """Look at databases, vault, pages and providers, and say what to do. Exit code 1 when something is wrong."""
+    """Look at the whole setup, and say what to do. Exit code 1 when something is wrong."""
     from boots_pipeline.doctor import examine
 
     console, findings = Console(stderr=as_json, highlight=False), []
@@ -174,13 +174,21 @@ def sync(slug: str, provider: str | None, full: bool) -> None:
             ).fetchall()
         if not sources:
             raise ConfigError(f"{slug} has no such connection; connect it on the settings page.")
+        asked = []
         for source in sources:
-            queue.enqueue(org_id, source["id"], "full" if full else "delta", "asked for at the command line")
+            try:
+                queue.enqueue(org_id, source["id"], "full" if full else "delta", "asked for at the command line")
+            except NotConnected as error:
+                click.echo(f"{source['provider']}: {error}", err=True)
+                continue
+            asked.append(source["id"])
             click.echo(f"{source['provider']}: a {'full' if full else 'delta'} sync is in the queue.")
+        if not asked:
+            raise ConfigError(f"Nothing was asked for: {slug} has no such connection that can be synced.")
         if attach(settings()) is None:
             click.echo("Boots is not running here; `boots up` will do it.")
             return
-        _watch(database, org_id, [source["id"] for source in sources])
+        _watch(database, org_id, asked)
 
 
 def _watch(database: Database, org_id: Any, source_ids: list[Any]) -> None:

@@ -56,3 +56,9 @@ def test_what_is_no_search_is_refused_in_words(search: CliRunner, connected: Con
 def test_only_what_was_asked_for_is_synced(search: CliRunner, connected: Connected) -> None:
     done = search.invoke(cli.main, ["sync", "--org", connected.organisation.slug, "--provider", "nosuch"])
     assert (done.exit_code, "There is no provider 'nosuch'" in done.output) == (1, True)
+    connected.owner.execute("insert into connected_sources (org_id, provider) select id, 'gmail' from organizations")
+    done = search.invoke(cli.main, ["sync", "--org", connected.organisation.slug])
+    assert (done.exit_code, "hubspot: a delta sync is in the queue." in done.output) == (0, True)
+    assert "gmail: It is not connected" in done.output
+    done = search.invoke(cli.main, ["sync", "--org", connected.organisation.slug, "--provider", "gmail"])
+    assert (done.exit_code, "Nothing was asked for" in done.output) == (1, True)
