@@ -86,8 +86,10 @@ class HubSpot:
 
     def populate(self, world: World) -> None:
         """The world's companies, contacts and deals are HubSpot's; it holds nothing else."""
+        self.portal.orders.clear()
 
     def advance(self, organization: Organization, start: datetime, rng: Random) -> Report:
+        self.portal.orders.clear()
         return {}
 
     def callback_extras(self, organization: Organization) -> dict[str, str]:

@@ -84,7 +84,11 @@ def iso(moment: datetime) -> str:
 
 
 class Portal:
-    """The HubSpot account of one organisation, as it is now."""
+    """The HubSpot accounts, as they are now."""
+
+    def __init__(self) -> None:
+        # Of organisation, type and property: its values in order, with their records. Until the world moves on.
+        self.orders: dict[tuple[str, str, str], tuple[list[Any], list[Record]]] = {}
 
     def records(self, organization: Organization, kind: ObjectType) -> Mapping[int, Record]:
         found: Mapping[int, Record] = getattr(organization, kind.name)

@@ -7,6 +7,7 @@ sorts last; equal sort values are ordered by id.
 import contextlib
 import operator
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -34,6 +35,48 @@ def search(
     """The records of the page, how many there are in all, and where the next page starts."""
     limit, offset = int(arguments.get("limit", PAGE)), int(arguments.get("offset", 0))
     _check_limits(arguments, limit, offset)
+    found = _going_on(portal, organization, kind, arguments)
+    if found is None:
+        found = _matching(portal, organization, kind, arguments)
+    following = offset + limit
+    return found[offset:following], len(found), following if following < len(found) else None
+
+
+def _going_on(
+    portal: Portal, organization: Organization, kind: ObjectType, arguments: dict[str, Any]
+) -> list[Record] | None:
+    """What a listing that goes on after its last record finds; None of any other search. Each page of it is a search of
+    its own: to test every record for each took half of a listing of 50,000."""
+    match arguments:
+        case {
+            "filterGroups": [
+                {"filters": [{"propertyName": name, "operator": "GT" | "GTE" as relation, "value": bound}]}
+            ],
+            "sorts": [{"propertyName": sorted_by, "direction": "ASCENDING"}],
+        } if sorted_by == name in TYPES_OF_PROPERTIES[kind.name] and not arguments.get("query"):
+            values, records = _all_by(portal, organization, kind, name)
+            bisect = bisect_right if relation == "GT" else bisect_left
+            return records[bisect(values, comparable(TYPES_OF_PROPERTIES[kind.name][name], str(bound))) :]
+    return None
+
+
+def _all_by(portal: Portal, organization: Organization, kind: ObjectType, name: str) -> tuple[list[Any], list[Record]]:
+    """The records that have a property in its order, and its values; kept until the world moves on."""
+    known = portal.orders.get((organization.slug, kind.name, name))
+    if known is None:
+        having = [{"filters": [{"propertyName": name, "operator": "HAS_PROPERTY"}]}]
+        sorts = [{"propertyName": name, "direction": "ASCENDING"}]
+        records = _matching(portal, organization, kind, {"filterGroups": having, "sorts": sorts})
+        type_of_property = TYPES_OF_PROPERTIES[kind.name][name]
+        values = [
+            comparable(type_of_property, portal.properties(organization, record)[name] or "") for record in records
+        ]
+        known = portal.orders[organization.slug, kind.name, name] = values, records
+    return known
+
+
+def _matching(portal: Portal, organization: Organization, kind: ObjectType, arguments: dict[str, Any]) -> list[Record]:
+    """The records that pass, in their order."""
     passes = _any([_group(organization, kind, group) for group in arguments.get("filterGroups", [])])
     words = arguments.get("query", "").casefold().split()
     found = [
@@ -42,9 +85,7 @@ def search(
         if passes(record, properties := portal.properties(organization, record))
         and (not words or _mentions(kind, properties, words))
     ]
-    page = _ordered(found, kind, arguments.get("sorts", []))[offset : offset + limit]
-    following = offset + limit
-    return page, len(found), following if following < len(found) else None
+    return _ordered(found, kind, arguments.get("sorts", []))
 
 
 def _check_limits(arguments: dict[str, Any], limit: int, offset: int) -> None:

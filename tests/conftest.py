@@ -1,7 +1,6 @@
 """What every test stands on: a real Postgres of this session, and a freshly migrated database for each test that asks.
 
-The databases are copies of one template (a copy takes about 0.1 s), on a server of their own that ends with the
-session.
+The databases are copies of one template, on a server of their own that ends with the session.
 """
 
 import asyncio
@@ -19,7 +18,6 @@ import httpx
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
-from psycopg import sql
 
 from boots_pipeline.ingestion import batches
 from boots_pipeline.ingestion.sync import Outcome, SyncEngine
@@ -36,6 +34,7 @@ from boots_pipeline.resources.queue import Job, SyncQueue
 from boots_pipeline.resources.tokens import TokenService
 from boots_pipeline.settings import Settings, provider_settings
 from oauth_app.authorisation import Grant, authorisation_url, exchange, redirect_uri
+from tests.databases import TEMPLATE, Databases
 from tests.folders import server_folder
 from tests.local.running import boots  # noqa: F401  shared by tests/local and tests/browser
 from tests.outside import Outside, sandbox_process
@@ -52,7 +51,7 @@ def postgres() -> Iterator[str]:
         warnings.simplefilter("ignore")  # the wheel warns where there is no XDG_RUNTIME_DIR
         with server_folder() as folder, embedded_postgres(folder / "data") as socket_dir:
             _forgo_durability(DatabaseUrls.on_socket(socket_dir, "postgres").owner)
-            migrate(create_databases(socket_dir, "template_boots").owner)
+            migrate(create_databases(socket_dir, TEMPLATE).owner)
             yield socket_dir
 
 
@@ -64,18 +63,17 @@ def _forgo_durability(admin: str) -> None:
         connection.execute("select pg_reload_conf()")
 
 
+@pytest.fixture(scope="session")
+def databases(postgres: str) -> Databases:
+    """The databases that are copies of the template."""
+    return Databases(postgres)
+
+
 @pytest.fixture
-def urls(postgres: str) -> Iterator[DatabaseUrls]:
+def urls(databases: Databases) -> Iterator[DatabaseUrls]:
     """The URLs of a migrated database that nobody else uses. Dagster has none here: its instances are in memory."""
-    name = f"boots_{uuid4().hex[:12]}"
-    admin = DatabaseUrls.on_socket(postgres, "postgres").owner
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("create database {} template template_boots strategy wal_log").format(sql.Identifier(name))
-        )
-    yield DatabaseUrls.on_socket(postgres, name)
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    with databases.lend() as urls:
+        yield urls
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,9 +12,7 @@ from typing import Any
 import httpx
 
 from boots_pipeline.local.sandboxed import bridge_environment, sandbox_environment
-
-# Reading the certificates takes 50 ms, and httpx does it for every client, TLS or not.
-_TLS = ssl.create_default_context()
+from boots_pipeline.resources.certificates import certificates
 
 
 def free_port() -> int:
@@ -38,7 +35,9 @@ class Outside:
 
     def control(self, method: str, path: str, **body: Any) -> Any:
         """Pull a lever."""
-        answer = httpx.request(method, f"{self.url}/_control/{path}", json=body or None, timeout=30, verify=_TLS)
+        answer = httpx.request(
+            method, f"{self.url}/_control/{path}", json=body or None, timeout=30, verify=certificates()
+        )
         answer.raise_for_status()
         return answer.json()
 
@@ -53,7 +52,7 @@ class Outside:
 
     def consent(self, authorization_url: str, organisation: str, decision: str = "allow") -> str:
         """Do at the provider what the admin of an organisation would do; returns the callback's URL."""
-        with httpx.Client(timeout=30, verify=_TLS) as browser:
+        with httpx.Client(timeout=30, verify=certificates()) as browser:
             browser.get(authorization_url).raise_for_status()
             answer = browser.post(authorization_url, data={"account": organisation, "decision": decision})
         assert answer.status_code == 303, answer.text

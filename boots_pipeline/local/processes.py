@@ -22,6 +22,7 @@ import psutil
 
 from boots_pipeline.errors import ConfigError, InfraError
 from boots_pipeline.local.signals import held_back
+from boots_pipeline.resources.certificates import certificates
 
 _START_SECONDS = 90
 _STOP_SECONDS = 3  # a code server waits up to a minute for open calls, and none of ours is worth it
@@ -138,7 +139,7 @@ def _wait_ready(each: _Running) -> None:
 def _answers(program: Program) -> bool:
     try:
         if program.health is not None:
-            return httpx.get(program.health, timeout=5).status_code == 200
+            return httpx.get(program.health, timeout=5, verify=certificates()).status_code == 200
         if program.port is not None:
             socket.create_connection(("127.0.0.1", program.port), timeout=5).close()
     except (httpx.HTTPError, OSError):

@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from boots_pipeline.resources.certificates import certificates
+
 _RUNS = """
 query Runs($filter: RunsFilter!) {
   runsOrError(filter: $filter, limit: 1) {
@@ -65,6 +67,8 @@ def end_dead_runs(dagster: str, since: float) -> int:
 
 def graphql(dagster: str, query: str, **variables: Any) -> dict[str, Any]:
     """Ask the webserver. Raises httpx.HTTPError."""
-    answer = httpx.post(f"{dagster}/graphql", json={"query": query, "variables": variables}, timeout=30)
+    answer = httpx.post(
+        f"{dagster}/graphql", json={"query": query, "variables": variables}, timeout=30, verify=certificates()
+    )
     answer.raise_for_status()
     return dict(answer.json()["data"])

@@ -9,6 +9,7 @@ import httpx
 from selectolax.lexbor import LexborHTMLParser
 
 from boots_pipeline.errors import BootsError
+from boots_pipeline.resources.certificates import certificates
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ class Visitor:
     """Somebody with a session at the pages."""
 
     def __init__(self, web: str) -> None:
-        self._web = httpx.Client(base_url=web, timeout=30, headers={"Origin": web})
+        self._web = httpx.Client(base_url=web, timeout=30, headers={"Origin": web}, verify=certificates())
         self._token = ""
 
     def close(self) -> None:
@@ -41,7 +42,7 @@ class Visitor:
     def connect(self, provider: str, account: str) -> None:
         """Connect a provider: to its consent page, agree there, and come back through the callback."""
         url = self._json("POST", f"/api/integrations/{provider}/connect", json={})["authorization_url"]
-        with httpx.Client(timeout=30) as browser:
+        with httpx.Client(timeout=30, verify=certificates()) as browser:
             page = _expect(browser.get(url), 200, "the consent page")
             form = LexborHTMLParser(page.text).css_first("form")
             if form is None:
