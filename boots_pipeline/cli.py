@@ -15,9 +15,9 @@ import psycopg
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from boots_pipeline.errors import BootsError, ConfigError
+from boots_pipeline.counting import counted
+from boots_pipeline.errors import BootsError, ConfigError, NotConnected
 from boots_pipeline.local.processes import wait_until_one_ends
 from boots_pipeline.local.signals import stop_listening, stop_when_asked
 from boots_pipeline.local.supervisor import attach, databases, everything
@@ -25,8 +25,6 @@ from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.queue import SyncQueue
 from boots_pipeline.settings import Settings, settings
-
-_EXCERPT = 240  # characters of a hit: three lines of a wide terminal
 
 
 class _Commands(click.Group):
@@ -66,7 +64,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 @main.command()
 @as_json
 def demo(as_json: bool) -> None:
-    """The whole loop on this machine, with nothing running and no account anywhere."""
+    """The whole loop on this machine. It needs nothing running and no account anywhere."""
     from boots_pipeline.local.demo import Demo
 
     told = Demo(settings(), Console(stderr=as_json, highlight=False))
@@ -107,13 +105,13 @@ def migrate(assume_applied: tuple[str, ...]) -> None:
     else:
         with databases(told, migrated=False) as urls:
             applied = migrate(urls.owner, assume_applied=frozenset(assume_applied), report=report)
-    click.echo(f"{len(applied)} migrations applied." if applied else "Everything was applied already.")
+    click.echo(f"{counted(len(applied), 'migrations')} applied." if applied else "Everything was applied already.")
 
 
 @main.command()
 @as_json
 def doctor(as_json: bool) -> None:
-    """Look at databases, vault, pages and providers, and say what to do. Exit code 1 when something is wrong."""
+    """Look at the whole setup, and say what to do. Exit code 1 when something is wrong."""
     from boots_pipeline.doctor import examine
 
     console, findings = Console(stderr=as_json, highlight=False), []
@@ -150,7 +148,7 @@ def rotate() -> None:
             database, EnvelopeVault(ring), map(queue.organisation_id, queue.connected_organisations())
         )
     held, all_held = in_use[ring.primary], in_use.total()
-    click.echo(f"{sealed} tokens were sealed anew; {held} of {all_held} are sealed with {ring.primary!r}.")
+    click.echo(f"Sealed {counted(sealed, 'tokens')} anew; {held} of {all_held} are sealed with {ring.primary!r}.")
     for key_id in ring.others:
         if held := in_use[key_id]:
             click.echo(f"{key_id!r} still opens {held}, which were being renewed; run this again.")
@@ -176,13 +174,21 @@ def sync(slug: str, provider: str | None, full: bool) -> None:
             ).fetchall()
         if not sources:
             raise ConfigError(f"{slug} has no such connection; connect it on the settings page.")
+        asked = []
         for source in sources:
-            queue.enqueue(org_id, source["id"], "full" if full else "delta", "asked for at the command line")
+            try:
+                queue.enqueue(org_id, source["id"], "full" if full else "delta", "asked for at the command line")
+            except NotConnected as error:
+                click.echo(f"{source['provider']}: {error}", err=True)
+                continue
+            asked.append(source["id"])
             click.echo(f"{source['provider']}: a {'full' if full else 'delta'} sync is in the queue.")
+        if not asked:
+            raise ConfigError(f"Nothing was asked for: {slug} has no such connection that can be synced.")
         if attach(settings()) is None:
             click.echo("Boots is not running here; `boots up` will do it.")
             return
-        _watch(database, org_id, [source["id"] for source in sources])
+        _watch(database, org_id, asked)
 
 
 def _watch(database: Database, org_id: Any, source_ids: list[Any]) -> None:
@@ -244,16 +250,9 @@ def status(as_json: bool) -> None:
     if not rows:
         click.echo("Nothing is connected yet: `boots up`, then the settings page.")
         return
-    table = Table()
-    for column in ("organisation", "provider", "status", "last synced", "documents", "clients", "last sync"):
-        table.add_column(column, overflow="fold")  # a slug is for copying: whole, on two lines if need be
-    for row in rows:
-        last = f"{row['last_synced_at']:%Y-%m-%d %H:%M}" if row["last_synced_at"] else "never"
-        table.add_row(
-            row["slug"], row["provider"], row["message"] or row["status"], last, f"{row['documents']:,}",
-            f"{row['clients']:,}", row["job"] or "",
-        )  # fmt: skip
-    Console(highlight=False).print(table)
+    from boots_pipeline import terminal
+
+    Console(highlight=False).print(terminal.connections(rows))
 
 
 @main.command()
@@ -265,6 +264,7 @@ def search(text: str, slug: str, limit: int, as_json: bool) -> None:
     """What the memory knows about something."""
     if not text.strip():
         raise click.UsageError("Say what to search for.")
+    from boots_pipeline import terminal
     from boots_pipeline.knowledge.search import search_knowledge
     from boots_pipeline.resources.choices import embedder_for
 
@@ -272,9 +272,8 @@ def search(text: str, slug: str, limit: int, as_json: bool) -> None:
         found = search_knowledge(
             database, embedder_for(settings()), SyncQueue(database).organisation_id(slug), text, limit
         )
-    clients, documents = found.clients.hits, found.documents.hits
-    incomplete = [each.completeness for each in (found.clients, found.documents) if each.completeness]
     if as_json:
+        clients, documents = found.clients.hits, found.documents.hits
         told = {
             "clients": [{"name": c.client_name, "similarity": c.similarity, "summary": c.summary} for c in clients],
             "documents": [
@@ -282,40 +281,11 @@ def search(text: str, slug: str, limit: int, as_json: bool) -> None:
                  "as_of": d.as_of, "url": d.url, "content": d.content}
                 for d in documents
             ],
-            "incomplete": incomplete,
+            "incomplete": [each.completeness for each in (found.clients, found.documents) if each.completeness],
         }  # fmt: skip
         click.echo(json.dumps(told, default=str))
         return
-    table = Table()
-    for column in ("", "what", "from", "as of"):
-        table.add_column(column, ratio=3 if column == "what" else None)
-    for client in clients:
-        table.add_row(
-            f"{client.similarity:.2f}",
-            f"[bold]{escape(client.client_name)}[/]\n{escape(_shortened(client.summary))}",
-            "profile",
-            _day(client.as_of),
-        )
-    for hit in documents:
-        table.add_row(
-            f"{hit.relevance:.2f}",
-            f"[bold]{escape(hit.title)}[/]\n{escape(_shortened(hit.content))}",
-            f"{hit.provider} {hit.document_type}",
-            _day(hit.as_of),
-        )
-    console = Console(highlight=False)
-    console.print(table)
-    for sentence in incomplete:
-        console.print(f"[dim]{sentence}[/]")
-
-
-def _shortened(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT].rpartition(' ')[0]} …"
-
-
-def _day(moment: Any) -> str:
-    return f"{moment:%Y-%m-%d}" if moment else ""
+    Console(highlight=False).print(terminal.hits(found.clients, found.documents))
 
 
 def _as_running(told: Settings) -> Settings:

@@ -15,6 +15,7 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
+from boots_pipeline.counting import counted
 from boots_pipeline.errors import BootsError, ConfigError
 from boots_pipeline.migrations import pending_migrations
 from boots_pipeline.providers import PROVIDERS
@@ -92,7 +93,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
         queue = _value(owner, "select to_regprocedure('pgmq.read(text, integer, integer, jsonb)') is not null")
         yield _either("database", queue, "pgmq is there.", "pgmq 1.5 or later is missing: `boots migrate`.")
     waiting = len(pending_migrations(settings.required("database_url")))
-    yield _either("database", not waiting, "No migration waits.", f"{waiting} migrations wait: `boots migrate`.")
+    yield _either(
+        "database",
+        not waiting,
+        "No migration waits.",
+        f"Not applied: {counted(waiting, 'migrations')}. Run `boots migrate`.",
+    )
 
 
 _WHO = """

@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from boots_pipeline.counting import counted
 from boots_pipeline.providers import PROVIDERS
 from oauth_app.connections import Known, Run, overview_of
 from oauth_app.session import Person
 from oauth_app.states import State, allowed, state_of
-from oauth_app.wording import counted, duration, iso, stage
+from oauth_app.wording import duration, iso, stage
 
 _KINDS = {"full": "Everything", "delta": "What changed", "reconcile": "Weekly check of everything"}
 _OUTCOMES = {
@@ -183,8 +184,8 @@ def _progress(run: Run) -> Progress:
     left = round((run.expected - run.seen) / rate) if rate and run.expected and run.expected > run.seen else None
     parts = [stage(run.stage)] if moves or not run.seen else []
     if run.seen:
-        known_total = run.expected is not None and run.expected >= run.seen
-        parts.append(f"{run.seen:,} of {run.expected:,} items" if known_total else f"{run.seen:,} items")
+        known_total = run.expected if run.expected is not None and run.expected >= run.seen else None
+        parts.append(f"{run.seen:,} of {counted(known_total, 'items')}" if known_total else counted(run.seen, "items"))
         parts += [] if moves else ["so far"]
     if rate and rate >= 1:
         parts.append(f"{rate:,.0f} a second")

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import logging
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -61,6 +62,16 @@ def known_provider(name: str) -> Provider:
 def from_form() -> bool:
     """Whether a form asks, which wants a page next, and not a program, which wants JSON."""
     return request.mimetype in _FORMS
+
+
+def chosen(name: str, choices: Mapping[str, str]) -> str:
+    """What a form, or a program, chose; the first unless it says. 400 for what is no choice, with what there is."""
+    asked = request.get_json(silent=True) if request.is_json else request.form.to_dict()
+    choice = asked.get(name) if isinstance(asked, dict) else None
+    choice = next(iter(choices)) if choice is None else choice
+    if not isinstance(choice, str) or choice not in choices:
+        abort(400, f"{name} is one of: {', '.join(f'{each} ({meant})' for each, meant in choices.items())}.")
+    return choice
 
 
 @connect.post("/<name>/connect")
@@ -118,7 +129,10 @@ def _finish(provider: Provider) -> str | None:
         )  # fmt: skip
         return _keep_or_give_back(provider, started, person, grant)
     except Refused as refused:
-        _tell(state, refused.outcome.sentence.format(provider=provider.title))
+        if (
+            refused.outcome is not Outcome.CANCELLED
+        ):  # who thinks better of it has harmed nothing: the card stays as it was
+            _tell(state, refused.outcome.sentence.format(provider=provider.title))
         raise
     except BootsError as error:
         _tell(state, str(error))

@@ -10,14 +10,14 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, abort, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, abort, jsonify, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from boots_pipeline.errors import BootsError, ConfigError
 from boots_pipeline.providers.base import Provider
 from oauth_app.authorisation import revoke
 from oauth_app.cards import in_words
-from oauth_app.connect import account_is_connected, from_form, known_provider
+from oauth_app.connect import account_is_connected, chosen, from_form, known_provider
 from oauth_app.services import services
 from oauth_app.session import Person, require_admin
 
@@ -100,10 +100,7 @@ def ask(name: str) -> ResponseReturnValue:
 def disconnect(name: str) -> ResponseReturnValue:
     """End it. `data` is `keep` (unless told otherwise) or `delete`."""
     provider, person = known_provider(name), require_admin()
-    asked = request.get_json(silent=True) if request.is_json else request.form.to_dict()
-    data = asked.get("data", "keep") if isinstance(asked, dict) else "keep"
-    if data not in ("keep", "delete"):
-        abort(400, "What was synced is either kept (keep) or deleted (delete).")
+    data = chosen("data", {"keep": "what was synced stays", "delete": "it goes"})
     revoked = _end(provider, person, forget=data == "delete")
     deleted = data == "delete" and _forget(provider, person)
     became = {"keep": "kept", "delete": "deleted" if deleted else "being deleted"}[data]

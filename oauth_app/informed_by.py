@@ -12,6 +12,7 @@ from oauth_app.wording import relevance
 
 _SOURCES = """
 select a.section, a.relevance_score as relevance, a.evidence_as_of as as_of, a.evidence_quote as quote,
+       coalesce(a.evidence_document_id, a.source_document_id, a.org_brain_id, a.client_intelligence_id) as source_id,
        a.evidence_gone is not null as forgotten,
        coalesce(a.evidence_provider, d.provider) as provider,
        case when a.evidence_gone is null
@@ -32,7 +33,8 @@ select a.section, a.relevance_score as relevance, a.evidence_as_of as as_of, a.e
 
 @dataclass(frozen=True)
 class Source:
-    """One piece of knowledge behind a section. `changed_since` is None where there is nothing to compare with."""
+    """One piece of knowledge behind a section, with all that was quoted of it. `changed_since` is None where there is
+    nothing to compare with."""
 
     title: str
     provider: str | None
@@ -41,7 +43,7 @@ class Source:
     relevance: float | None
     relevance_words: str
     as_of: datetime | None
-    quote: str | None
+    quotes: tuple[str, ...]
     changed_since: bool | None
     gone: bool
     forgotten: bool  # gone because an admin had it deleted: there is nothing left to show of it
@@ -63,13 +65,16 @@ class Source:
 
 def sources_of(transaction: Connection, org_id: UUID, proposal_id: UUID) -> dict[str, list[Source]]:
     """The sources of a proposal by section, the most relevant first."""
-    by_section: dict[str, list[Source]] = defaultdict(list)
+    pieces: dict[tuple[str, UUID], list[dict[str, Any]]] = defaultdict(list)
     for row in transaction.execute(_SOURCES, [org_id, proposal_id]).fetchall():
-        by_section[row["section"]].append(_source(row))
+        pieces[row["section"], row["source_id"]].append(row)
+    by_section: dict[str, list[Source]] = defaultdict(list)
+    for (section, _), rows in pieces.items():
+        by_section[section].append(_source(rows[0], [row["quote"] for row in rows]))
     return dict(by_section)
 
 
-def _source(row: dict[str, Any]) -> Source:
+def _source(row: dict[str, Any], quotes: list[str | None]) -> Source:
     provider = PROVIDERS.get(row["provider"] or "")
     score = None if row["relevance"] is None else round(float(row["relevance"]), 4)
     origin = provider.title if provider else row["provider"] or "Your own knowledge"
@@ -81,7 +86,7 @@ def _source(row: dict[str, Any]) -> Source:
         relevance=score,
         relevance_words=relevance(score),
         as_of=row["as_of"],
-        quote=row["quote"],
+        quotes=tuple(dict.fromkeys(quote for quote in quotes if quote)),
         changed_since=None if row["forgotten"] else row["changed"],
         gone=row["forgotten"] or row["deleted_at"] is not None,
         forgotten=row["forgotten"],

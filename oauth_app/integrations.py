@@ -1,11 +1,11 @@
 """The settings page of the integrations, the same as JSON, and what its buttons do besides connecting and ending."""
 
-from flask import Blueprint, abort, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from boots_pipeline.providers import PROVIDERS
 from oauth_app.cards import cards_of
-from oauth_app.connect import from_form, known_provider
+from oauth_app.connect import chosen, from_form, known_provider
 from oauth_app.outcomes import Outcome, sentence_for
 from oauth_app.services import services
 from oauth_app.session import require_admin, require_person
@@ -13,12 +13,12 @@ from oauth_app.session import require_admin, require_person
 integrations = Blueprint("integrations", __name__)
 
 _CONNECTED = {
-    "same": "{title} is connected again, to the same account. What was synced is kept, and what changed since comes in "
-    "now.",
-    "other": "{title} is connected, to another account than before. What came from the other one is replaced when the "
-    "first sync has read everything.",
+    "same": "{title} is connected again, to the same account. What was synced is kept, and everything is compared with "
+    "it anew.",
+    "other": "{title} is connected, to another account than before. What came from the other one is replaced when "
+    "everything has been read.",
 }
-_FIRST = "{title} is connected. Its first sync has been asked for."
+_ALONE = "{title} is connected. A sync of everything has been asked for."  # the first, or after all was deleted
 _ASKED = "A sync of {title} has been asked for. The card shows how far it is."
 _DISCONNECTED = {
     "kept": "{title} is disconnected. What was synced is kept.",
@@ -47,7 +47,7 @@ def _done() -> str | None:
     """A sentence of ours for a flag of the address bar, which is never shown itself."""
     connected = PROVIDERS.get(request.args.get("connected", ""))
     if connected:
-        return _CONNECTED.get(request.args.get("account", ""), _FIRST).format(title=connected.title)
+        return _CONNECTED.get(request.args.get("account", ""), _ALONE).format(title=connected.title)
     synced = PROVIDERS.get(request.args.get("asked", ""))
     if synced:
         return _ASKED.format(title=synced.title)
@@ -66,10 +66,7 @@ def as_json() -> ResponseReturnValue:
 def sync(name: str) -> ResponseReturnValue:
     """Ask for a sync: what changed, or everything."""
     provider, person = known_provider(name), require_admin()
-    asked = request.get_json(silent=True) if request.is_json else request.form.to_dict()
-    kind = asked.get("kind", "delta") if isinstance(asked, dict) else "delta"
-    if kind not in ("delta", "full"):
-        abort(400, "A sync is either delta (what changed) or full (everything).")
+    kind = chosen("kind", {"delta": "what changed", "full": "everything"})
     with services().database.user(person.user_id, as_authenticated=False) as transaction:
         row = transaction.execute(
             "select private.request_sync(%s, %s, %s) as job_id", [person.org_id, provider.name, kind]

@@ -5,6 +5,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Flask, g
 
+from boots_pipeline.counting import counted
+
 _STAGES = {"waiting": "waiting to start", "connecting": "connecting", "finished": "finishing"}
 
 
@@ -58,17 +60,6 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{round(seconds / 60)} min"
     return f"{round(seconds / 3600)} h"
-
-
-def counted(number: int, document_type: str) -> str:
-    """`1 company`, `1,204 contacts`."""
-    many = document_type.replace("_", " ")
-    return f"{number:,} {_singular(many) if number == 1 else many}"
-
-
-def _singular(many: str) -> str:
-    # The names are ours, in plain English: no provider's word comes here.
-    return f"{many[:-3]}y" if many.endswith("ies") else many.removesuffix("s")
 
 
 def stage(name: str) -> str:

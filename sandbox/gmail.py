@@ -4,7 +4,6 @@ Its traps are kept: a search shows the five oldest messages of a thread and does
 excluded and come along with their thread, a message has a date without a time, the last page may be an empty object.
 """
 
-import base64
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -32,7 +31,7 @@ class Gmail:
     name = "gmail"
     title = "Gmail"
     public_listing = True
-    oauth = google.oauth_facts("https://www.googleapis.com/auth/gmail.readonly")
+    oauth = google.oauth_facts("https://www.googleapis.com/auth/gmail.readonly", "read your mail")
 
     def __init__(self) -> None:
         listed = json.loads(resources.files("sandbox").joinpath("gmail_tools.json").read_text("utf-8"))
@@ -98,14 +97,14 @@ class Gmail:
             case "empty":
                 return Structured({})
             case "cycle" if "threads" in told:
-                told["nextPageToken"] = _token(0)
+                told["nextPageToken"] = google.page_token(0)
         return Structured({**told, "threads" if "threads" in told else "messages": items})
 
 
 def _search_threads(mailbox: Mailbox, arguments: dict[str, Any]) -> dict[str, Any]:
     wanted = _matcher(arguments.get("query", ""), arguments.get("includeTrash", False))
     found = [thread for thread in mailbox.newest_first() if wanted(thread)]
-    start = _offset(arguments.get("pageToken"))
+    start = google.offset_of(arguments.get("pageToken"))
     most = min(arguments.get("pageSize") or PAGE, LARGEST_PAGE)
     page = found[start : start + most]
     if not page:
@@ -119,7 +118,7 @@ def _search_threads(mailbox: Mailbox, arguments: dict[str, Any]) -> dict[str, An
         "resultCountEstimate": str(min(len(found), MOST_COUNTED)),
     }
     if start + most < len(found):
-        answer["nextPageToken"] = _token(start + most)
+        answer["nextPageToken"] = google.page_token(start + most)
     return answer
 
 
@@ -187,18 +186,5 @@ def _test(operator: str, value: str, word: str, is_excluded: bool) -> Callable[[
 def _day(value: str) -> date:
     try:
         return datetime.strptime(value, "%Y/%m/%d").date()  # noqa: DTZ007 - a day, without a zone
-    except ValueError:
-        raise Refusal(json.dumps(google.error_body(400))) from None
-
-
-def _token(offset: int) -> str:
-    return base64.urlsafe_b64encode(f"page:{offset}".encode()).decode()
-
-
-def _offset(token: str | None) -> int:
-    if not token:
-        return 0
-    try:
-        return int(base64.urlsafe_b64decode(token).decode().removeprefix("page:"))
     except ValueError:
         raise Refusal(json.dumps(google.error_body(400))) from None

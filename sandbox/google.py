@@ -4,6 +4,8 @@ Like the real ones they list their tools to anybody, answer with structured cont
 asks for offline access, and never rotate it.
 """
 
+import base64
+import json
 import zlib
 from typing import Any
 
@@ -11,7 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from sandbox.oauth import CLIENT_ID, CLIENT_SECRET
-from sandbox.provider import OAuthFacts
+from sandbox.provider import OAuthFacts, Refusal
 from sandbox.world import Organization
 
 ERRORS = {
@@ -22,7 +24,7 @@ ERRORS = {
 }
 
 
-def oauth_facts(scope: str) -> OAuthFacts:
+def oauth_facts(scope: str, in_words: str) -> OAuthFacts:
     """Google's authorisation server, for one service."""
     return OAuthFacts(
         authorize_path="/o/oauth2/v2/auth",
@@ -33,7 +35,11 @@ def oauth_facts(scope: str) -> OAuthFacts:
         requires_pkce=False,
         rotates=False,
         sends_issuer=False,
-        scopes=("openid", "https://www.googleapis.com/auth/userinfo.email", scope),
+        scopes={
+            "openid": "know who you are",
+            "https://www.googleapis.com/auth/userinfo.email": "see your email address",
+            scope: in_words,
+        },
         for_refresh_token={"access_type": "offline", "prompt": "consent"},
     )
 
@@ -49,6 +55,21 @@ def error_body(status: int) -> dict[str, Any]:
             "errors": [{"domain": "global", "reason": reason, "message": message}],
         }
     }
+
+
+def page_token(offset: int) -> str:
+    """Where the next page of a list begins, in the opaque form that only the server reads."""
+    return base64.urlsafe_b64encode(f"page:{offset}".encode()).decode()
+
+
+def offset_of(token: str | None) -> int:
+    """Where a page begins; `Refusal` for a token that was never given."""
+    if not token:
+        return 0
+    try:
+        return int(base64.urlsafe_b64decode(token).decode().removeprefix("page:"))
+    except ValueError:
+        raise Refusal(json.dumps(error_body(400))) from None
 
 
 def token_extras(organization: Organization) -> dict[str, Any]:

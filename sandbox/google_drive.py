@@ -39,7 +39,7 @@ class GoogleDrive:
     name = "google_drive"
     title = "Google Drive"
     public_listing = True
-    oauth = google.oauth_facts("https://www.googleapis.com/auth/drive.readonly")
+    oauth = google.oauth_facts("https://www.googleapis.com/auth/drive.readonly", "read all your files in Drive")
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
@@ -117,7 +117,7 @@ class GoogleDrive:
             case "empty":
                 return Structured({})
             case "cycle":
-                told["nextPageToken"] = _token(0)
+                told["nextPageToken"] = google.page_token(0)
         return Structured({**told, "files": items})
 
     def _search(self, drive: Drive, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -128,14 +128,14 @@ class GoogleDrive:
         return self._listed(sorted(drive.living(), key=lambda file: file.modified, reverse=True), arguments, 10)
 
     def _listed(self, found: list[File], arguments: dict[str, Any], usual: int) -> dict[str, Any]:
-        start = _offset(arguments.get("pageToken"))
+        start = google.offset_of(arguments.get("pageToken"))
         most = min(arguments.get("pageSize") or usual, LARGEST_PAGE)
         if not (files := found[start : start + most]):
             return {}
         snippets = not arguments.get("excludeContentSnippets")
         answer: dict[str, Any] = {"files": [self._told(file, snippets) for file in files]}
         if start + most < len(found):
-            answer["nextPageToken"] = _token(start + most)
+            answer["nextPageToken"] = google.page_token(start + most)
         return answer
 
     def _told(self, file: File, snippets: bool = False) -> dict[str, Any]:
@@ -218,16 +218,3 @@ def _test(term: str, operator: str, value: str) -> Callable[[File], bool]:
 
 def _time(value: datetime) -> str:
     return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
-
-
-def _token(offset: int) -> str:
-    return base64.urlsafe_b64encode(f"page:{offset}".encode()).decode()
-
-
-def _offset(token: str | None) -> int:
-    if not token:
-        return 0
-    try:
-        return int(base64.urlsafe_b64decode(token).decode().removeprefix("page:"))
-    except ValueError:
-        raise Refusal(json.dumps(google.error_body(400))) from None

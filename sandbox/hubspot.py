@@ -50,6 +50,7 @@ class HubSpot:
         revoke_path="/oauth/v3/token/revoke",
         introspect_path="/oauth/v3/token/introspect",
         expires_in=1800,
+        always_asked="read and change your companies, contacts and deals",
     )
 
     def __init__(self, base_url: str) -> None:

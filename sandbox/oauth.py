@@ -105,7 +105,14 @@ class AuthorizationServer:
         if objection := self._objection(parameters):
             return objection
         action = f"{self.issuer}{self.provider.oauth.authorize_path}?{urlencode(parameters)}"
-        return page("consent.html", self.provider.title, action=action, organizations=self.world.organizations)
+        return page(
+            "consent.html", self.provider.title, action=action, organizations=self.world.organizations,
+            asked=self._in_words(parameters.get("scope", "")),
+        )  # fmt: skip
+
+    def _in_words(self, scope: str) -> list[str]:
+        facts = self.provider.oauth
+        return [facts.scopes[each] for each in scope.split()] if facts.scopes else [facts.always_asked]
 
     async def decide(self, request: Request) -> Response:
         """The form came back. Everything is checked anew: a form is only what somebody sent."""

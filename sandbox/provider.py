@@ -60,7 +60,9 @@ class OAuthFacts:
     requires_pkce: bool = True
     rotates: bool = True  # each refresh gives a new refresh token, and ends the old one
     sends_issuer: bool = True
-    scopes: Sequence[str] | None = None  # that may be asked for, and must be; None: they cannot be asked for
+    # That may be asked for, and must be, each as the consent page says it; None: they cannot be asked for.
+    scopes: Mapping[str, str] | None = None
+    always_asked: str = ""  # what the consent page says where nothing can be asked for
     # Parameters of the authorization request without which there is no refresh token.
     for_refresh_token: Mapping[str, str] = field(default_factory=dict)
     revokes_json: bool = False  # the revocation endpoint takes JSON, not a form

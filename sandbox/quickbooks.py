@@ -43,7 +43,7 @@ class QuickBooks:
         client_auth=("basic",),
         requires_pkce=False,
         sends_issuer=False,
-        scopes=("com.intuit.quickbooks.accounting",),
+        scopes={"com.intuit.quickbooks.accounting": "read and change your company's accounting"},
         revokes_json=True,
     )
 

@@ -10,11 +10,13 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("boots_pipeline", "oauth_app", "mcp_bridge", "sandbox")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
-# What each room may import of ours, beside itself. errors and settings are the ground floor.
-GROUND = {"boots_pipeline.errors", "boots_pipeline.settings"}
+# What each room may import of ours, beside itself. counting, errors and settings are the ground floor.
+GROUND = {"boots_pipeline.counting", "boots_pipeline.errors", "boots_pipeline.settings"}
 SERVICES = GROUND | {"boots_pipeline.providers", "boots_pipeline.resources"}
 WORK = SERVICES | {"boots_pipeline.ingestion", "boots_pipeline.knowledge", "boots_pipeline.agents"}
 MAY_IMPORT = {
+    "boots_pipeline.__main__": {"boots_pipeline.cli"},
+    "boots_pipeline.counting": set(),
     "boots_pipeline.errors": set(),
     "boots_pipeline.settings": GROUND,
     "boots_pipeline.migrations": GROUND,
@@ -27,9 +29,10 @@ MAY_IMPORT = {
     "boots_pipeline.assets": WORK | {"boots_pipeline.partitions"},
     "boots_pipeline.sensors": WORK | {"boots_pipeline.partitions", "boots_pipeline.assets"},
     "boots_pipeline.definitions": {"boots_pipeline"},
-    "boots_pipeline.local": WORK | {"boots_pipeline.migrations"},
+    "boots_pipeline.terminal": WORK,
+    "boots_pipeline.local": WORK | {"boots_pipeline.migrations", "boots_pipeline.terminal"},
     "boots_pipeline.doctor": SERVICES | {"boots_pipeline.migrations"},
-    "boots_pipeline.cli": WORK | {"boots_pipeline.migrations", "boots_pipeline.local", "boots_pipeline.doctor"},
+    "boots_pipeline.cli": WORK | {f"boots_pipeline.{room}" for room in ("migrations", "terminal", "local", "doctor")},
     "oauth_app": SERVICES,
     "mcp_bridge": set(),
     "sandbox": set(),

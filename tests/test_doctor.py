@@ -88,7 +88,7 @@ def test_a_database_that_is_behind(found: Examine, owner: psycopg.Connection) ->
         "delete from supabase_migrations.schema_migrations where version = (select max(version) from"
         " supabase_migrations.schema_migrations)"
     )
-    assert wrong(found()) == ["database: 1 migrations wait: `boots migrate`."]
+    assert wrong(found()) == ["database: Not applied: 1 migration. Run `boots migrate`."]
 
 
 def test_supabase_vault_is_tried_and_nothing_is_left_in_it(found: Examine, owner: psycopg.Connection) -> None:
@@ -154,7 +154,7 @@ def test_the_keys_command(
     )
     done = CliRunner().invoke(cli.main, ["vault", "rotate"])
     assert done.output.splitlines() == [
-        "2 tokens were sealed anew; 2 of 2 are sealed with 'new'.",
+        "Sealed 2 tokens anew; 2 of 2 are sealed with 'new'.",
         "'test' opens none any more: it may be taken out of VAULT_KEYS.",
     ]
-    assert CliRunner().invoke(cli.main, ["vault", "rotate"]).output.startswith("0 tokens were sealed anew; 2 of 2")
+    assert CliRunner().invoke(cli.main, ["vault", "rotate"]).output.startswith("Sealed 0 tokens anew; 2 of 2")

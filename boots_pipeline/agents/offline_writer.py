@@ -5,16 +5,23 @@ It claims nothing that it cannot quote, and says that no language model was used
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date, timedelta
 
 from boots_pipeline.agents.evidence import says_enough
 from boots_pipeline.agents.stages import Citation, Claim, Draft, DraftSection, Knowledge, Research, Strategy
-from boots_pipeline.knowledge.summary import is_closed, readable
+from boots_pipeline.knowledge.summary import is_closed, is_open, readable
 
 _LINE = re.compile(r"^([a-z][a-z ]{1,40}): (\S.*)$")
 _LONGEST_EXCERPT = 400
 # A record tells first who the client is, then what it cares about and plans: sentences of each.
 _WHO_THEY_ARE = 2
 _WHAT_MATTERS = 4
+_STILL_MEANS_THE_SAME = timedelta(days=31)
+_FROM_ITS_DAY_ON = re.compile(
+    r"\b(?:next|this|coming)\s+(?:week|month|quarter|season|spring|summer|autumn|fall|winter|year)\b"
+    r"|\b(?:tomorrow|tonight|today)\b",
+    re.IGNORECASE,
+)
 
 
 def write_offline(research: Research, strategy: Strategy, told: str) -> Draft:
@@ -34,7 +41,7 @@ def write_offline(research: Research, strategy: Strategy, told: str) -> Draft:
 
 def _understanding(research: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim]:
     if research.client is None:
-        yield _own("We have not worked together before, so we start from your brief alone.")
+        yield _own("We found nothing about you in what we keep, so we start from your brief alone.")
         return
     for piece in pieces:
         stated = dict(_lines(piece.text))
@@ -57,7 +64,8 @@ def _understanding(research: Research, pieces: Sequence[Knowledge]) -> Iterator[
 def _need(research: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim]:
     yield _own(f"You asked us: {_quoted(' '.join(research.brief.split()))}")
     for piece in pieces:
-        if piece.kind == "client" and (noted := _prose(piece)[_WHO_THEY_ARE : _WHO_THEY_ARE + _WHAT_MATTERS]):
+        matters = _prose(piece)[_WHO_THEY_ARE : _WHO_THEY_ARE + _WHAT_MATTERS]
+        if piece.kind == "client" and (noted := _lasting(matters, piece, research)):
             yield Claim(text=f"What we know matters to you: {_quoted(' '.join(noted))}", citations=_cite(piece, *noted))
     yield from _from_documents(research, [piece for piece in pieces if piece.kind != "client"])
 
@@ -75,12 +83,18 @@ def _approach(research: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim
 def _history(research: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim]:
     for piece in pieces:
         for deal, line in _stated(piece, "deal"):
-            state = "Earlier between us" if is_closed(deal) else "Open between us"
+            state = _standing(deal, research.today)
             checked = " We read this from your record while writing." if piece.live else ""
             yield Claim(text=f"{state}: {deal}.{checked}", citations=_cite(piece, line))
         prose = _prose(piece)
         if excerpt := _excerpt(piece, research) if prose else None:
-            yield Claim(text=f"What it is about: {_quoted(excerpt)}", citations=_cite(piece, excerpt))
+            yield Claim(text=f"What it says: {_quoted(excerpt)}", citations=_cite(piece, excerpt))
+
+
+def _standing(deal: str, today: date) -> str:
+    if is_closed(deal):
+        return "Earlier between us"
+    return "Open between us" if is_open(deal, today) else "On record between us, and we do not know whether it is open"
 
 
 def _people(_: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim]:
@@ -92,7 +106,8 @@ def _people(_: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim]:
 def _next_steps(research: Research, pieces: Sequence[Knowledge]) -> Iterator[Claim]:
     for piece in pieces:
         for deal, line in _stated(piece, "deal"):
-            yield Claim(text=f"Confirm that this still stands: {deal}.", citations=_cite(piece, line))
+            if is_open(deal, research.today):
+                yield Claim(text=f"Confirm that this still stands: {deal}.", citations=_cite(piece, line))
         for contact, line in _stated(piece, "contact"):
             yield Claim(text=f"Agree the next conversation with {contact}.", citations=_cite(piece, line))
     yield _own("Confirm scope, budget and dates, and who decides.")
@@ -158,9 +173,16 @@ def _prose(piece: Knowledge) -> list[str]:
     ]
 
 
+def _lasting(sentences: Sequence[str], piece: Knowledge, research: Research) -> list[str]:
+    """Without what is told from the day it was written on ("next year"), once that day is long past, or not known."""
+    if piece.as_of is not None and research.today - piece.as_of.date() <= _STILL_MEANS_THE_SAME:
+        return list(sentences)
+    return [each for each in sentences if not _FROM_ITS_DAY_ON.search(each)]
+
+
 def _excerpt(piece: Knowledge, research: Research) -> str | None:
     """The sentence that shares most words with the brief, and the one after it when they stand together."""
-    sentences = _prose(piece)
+    sentences = _lasting(_prose(piece), piece, research)
     if not sentences:
         return None
     asked = _telling(research.brief) | _telling(research.title)

@@ -6,6 +6,7 @@ another's proposal, whether we know which client it was or not.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from boots_pipeline.knowledge.keys import is_strong
 from boots_pipeline.knowledge.passages import text_hash
 from boots_pipeline.knowledge.search import DocumentHit, search_knowledge
 from boots_pipeline.knowledge.summary import is_closed
+from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.providers.base import Document
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.embedder import Embedder
@@ -69,6 +71,7 @@ def research(database: Database, embedder: Embedder, live: LiveReader, org_id: U
     notes = (*_notes(scene, meant, client), *live_notes, completeness)
     return Research(
         proposal_id=proposal_id,
+        today=datetime.now(UTC).date(),
         title=scene.title,
         brief=scene.brief,
         organisation=scene.organisation,
@@ -118,16 +121,17 @@ def _read_live(
     answers: dict[UUID, Document | None] = {}
     notes: list[str] = []
     for shelf in volatile[:_LIVE_READS]:
+        title = PROVIDERS[shelf.provider].title if shelf.provider in PROVIDERS else shelf.provider
         try:
             answer = live.read(org_id, shelf.provider, shelf.document_type, shelf.external_id)
         except BootsError as error:
-            notes.append(f"{shelf.title} could not be checked live in {shelf.provider}: {error}")
+            notes.append(f"{shelf.title} could not be checked live in {title}: {error}")
             continue
         if answer is None:
-            notes.append(f"{shelf.title} is no longer in {shelf.provider}, so it was not used.")
+            notes.append(f"{shelf.title} is no longer in {title}, so it was not used.")
         elif not _still_theirs(answer, shelf, own):
             answer = None
-            notes.append(f"{shelf.title} is no longer this client's in {shelf.provider}, so it was not used.")
+            notes.append(f"{shelf.title} is no longer this client's in {title}, so it was not used.")
         answers[shelf.document_id] = answer
     fresh = [_refreshed(piece, answers) for piece in pieces if answers.get(piece.shelf.document_id, piece) is not None]
     return fresh, notes

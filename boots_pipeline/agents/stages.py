@@ -1,6 +1,6 @@
 """What passes from stage to stage of a proposal. JSON-serialisable: each stage may run in a process of its own."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -50,6 +50,7 @@ class Research(Stage):
     """What is known that bears on a proposal."""
 
     proposal_id: UUID
+    today: date  # when this was looked up
     title: str
     brief: str
     organisation: str

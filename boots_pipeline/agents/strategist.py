@@ -3,6 +3,7 @@
 from boots_pipeline.agents.stages import Knowledge, PlannedSection, Research, Strategy
 from boots_pipeline.agents.untrusted import Fence
 from boots_pipeline.errors import BadItem
+from boots_pipeline.knowledge.summary import is_open
 from boots_pipeline.resources.language_model import LanguageModel
 
 _MOST_SECTIONS = 8
@@ -40,7 +41,8 @@ def standard_plan(research: Research) -> Strategy:
     kinds = {kind: [k for k in research.knowledge if k.kind == kind] for kind in ("client", "deal", "person")}
     documents = _best([k for k in research.knowledge if k.kind == "document"], _MOST_DOCUMENTS)
     own = _best([k for k in research.knowledge if k.kind == "organisation"], _MOST_DOCUMENTS)
-    deals = kinds["deal"][:_MOST_DEALS]
+    opened = [deal for deal in kinds["deal"] if is_open(deal.text, research.today)]
+    deals = [*opened, *(deal for deal in kinds["deal"] if deal not in opened)][:_MOST_DEALS]
     people = kinds["person"][:_MOST_PEOPLE]
     planned = [
         ("Our understanding of you", "who the client is, in its own words", kinds["client"], True),
@@ -48,7 +50,7 @@ def standard_plan(research: Research) -> Strategy:
         ("Our approach", "how the organisation would go about it", own, True),
         ("Where we stand together", "open work and history", deals, bool(deals)),
         ("The people involved", "whom to talk to", people, bool(people)),
-        ("Next steps", "what to confirm before anything is promised", [*deals[:1], *people[:1]], True),
+        ("Next steps", "what to confirm before anything is promised", [*opened[:1], *people[:1]], True),
     ]
     return Strategy(
         sections=tuple(

@@ -14,7 +14,8 @@ section of the plan as claims: a claim is one paragraph or one point. For each c
 on: its id and a quote, copied exactly, of the words that support it: a whole line or three words at least. Every
 number, date and name of a claim must stand in its quotes or be the client's name. A claim that only says what we
 propose to do needs no citation; then it states no fact, calls the client "you", and holds no number, date or name but
-the brief's. Invent nothing; leave out what is not known. No links, no images, no HTML."""
+the brief's. What is closed, or dated before today, is history and never a plan. Invent nothing; leave out what is not
+known: it may still be so. No links, no images, no HTML."""
 
 
 class _Written(BaseModel):
@@ -34,6 +35,7 @@ def write(model: LanguageModel | None, research: Research, strategy: Strategy) -
     )
     user = "\n\n".join(
         [
+            f"Today: {research.today}",
             f"Our organisation: {fence.around(research.organisation)}",
             f"Client: {fence.around(research.client.name if research.client else 'not known')}",
             f"Proposal: {fence.around(research.title)}",

@@ -16,6 +16,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from boots_pipeline.counting import counted
 from boots_pipeline.errors import (
     BadItem,
     BadPage,
@@ -363,15 +364,17 @@ def _conclude_outcome(outcome: Outcome, provider: Provider, unavailable: Mapping
     missing = [f"{stream} are not available with this grant ({why})" for stream, why in unavailable.items()]
     for stream, verdict in outcome.verdicts.items():
         if verdict.shortfall:
-            missing.append(f"{provider.title} counted {verdict.shortfall} more {stream} than it handed out")
+            missing.append(
+                f"{provider.title} counted {counted(verdict.shortfall, f'more {stream}')} than it handed out"
+            )
         if verdict.cut:
-            missing.append(f"{provider.title} left {verdict.cut} {stream} out of its answers")
+            missing.append(f"{provider.title} left {counted(verdict.cut, stream)} out of its answers")
         if verdict.vanished:
             missing.append(
-                f"{verdict.vanished} {stream} vanished at once; they are kept until the next full listing confirms it"
+                f"{counted(verdict.vanished, stream)} vanished at once: kept until the next full listing confirms it"
             )
     if outcome.left_out:
-        missing.append(f"{outcome.left_out} items could not be kept")
+        missing.append(f"{counted(outcome.left_out, 'items')} could not be kept")
     outcome.status = "partial" if missing else "completed"
     outcome.error_class = "bad_item" if missing else None
     sentence = "; ".join(missing)

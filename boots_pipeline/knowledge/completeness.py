@@ -1,7 +1,9 @@
 """Why a search found fewer than were asked for, or could not look at everything, in one sentence."""
 
+from typing import Any
 from uuid import UUID
 
+from boots_pipeline.counting import counted
 from boots_pipeline.resources.database import Connection
 
 
@@ -13,15 +15,7 @@ def documents_completeness(connection: Connection, org_id: UUID, found: int, ask
             where d.org_id = %s and d.deleted_at is null""",
         [org_id],
     ).fetchone()
-    living, waiting = (row["living"], row["waiting"]) if row else (0, 0)
-    if not living:
-        return "The organisation has no documents yet."
-    if waiting:
-        return f"{waiting} of {_counted(living, 'document')} {_are(waiting)} not embedded yet: found by words alone."
-    if found < asked:
-        whole = f"The organisation has only {_counted(living, 'document')}" if living < asked else ""
-        return f"{whole or f'Only {found} of {living} documents have anything to do with it'}."
-    return None
+    return _in_words(row, "documents", ": found by words alone", found, asked)
 
 
 def clients_completeness(connection: Connection, org_id: UUID, found: int, asked: int) -> str | None:
@@ -32,20 +26,16 @@ def clients_completeness(connection: Connection, org_id: UUID, found: int, asked
             where c.org_id = %s and c.retired_at is null""",
         [org_id],
     ).fetchone()
+    return _in_words(row, "clients", ", and cannot be found", found, asked)
+
+
+def _in_words(row: dict[str, Any] | None, things: str, without_vectors: str, found: int, asked: int) -> str | None:
     living, waiting = (row["living"], row["waiting"]) if row else (0, 0)
     if not living:
-        return "The organisation has no clients yet."
+        return f"The organisation has no {things} yet."
     if waiting:
-        return f"{waiting} of {_counted(living, 'client')} {_are(waiting)} not embedded yet, and cannot be found."
-    if found < asked:
-        whole = f"The organisation has only {_counted(living, 'client')}" if living < asked else ""
-        return f"{whole or f'Only {found} of {living} clients have anything to do with it'}."
-    return None
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
+        are = "is" if waiting == 1 else "are"
+        return f"{waiting} of {counted(living, things)} {are} not embedded yet{without_vectors}."
+    if living < asked:
+        return f"The organisation has only {counted(living, things)}."
+    return f"Only {found} of {living} {things} have anything to do with it." if found < asked else None

@@ -23,7 +23,7 @@ Hit = TypeVar("Hit")
 
 @dataclass(frozen=True, slots=True)
 class ClientHit:
-    """A client whose profile is close to what was asked. `similarity` is from 0 to 1."""
+    """A client whose profile is close to what was asked. `similarity` is from 0 to 1; who is `named` comes first."""
 
     client_intelligence_id: UUID
     client_id: UUID
@@ -32,6 +32,7 @@ class ClientHit:
     profile: Mapping[str, Any]
     as_of: datetime | None
     similarity: float
+    named: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,9 @@ def _clients(connection: Connection, org_id: UUID, text: str, query: Vectors, li
             profile=row["profile"],
             as_of=row["as_of"],
             similarity=_share(row["similarity"]),
+            named=place < len(named),
         )
-        for row in rows
+        for place, row in enumerate(rows)
     ]
     return Found(hits, limit, clients_completeness(connection, org_id, len(hits), limit))
 

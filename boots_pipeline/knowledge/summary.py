@@ -3,9 +3,10 @@
 Only stated facts are said, in the source's words; a fact of a name that is not known here is said as it is.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 _DEALS = 5
@@ -42,6 +43,14 @@ def summarise(name: str, aliases: Sequence[str], facts: Sequence[Mapping[str, An
 def is_closed(deal: str) -> bool:
     """Whether a deal's stage says that it was won or lost."""
     return "stage closed" in deal.casefold()
+
+
+def is_open(deal: str, today: date) -> bool:
+    """Whether a deal is known to be open. A stage that is only a number, or a day to close on that has gone by, says
+    nothing."""
+    closes = re.search(r", closes (\d{4}-\d\d-\d\d)", deal)
+    passed = closes is not None and closes[1] < today.isoformat()
+    return not (is_closed(deal) or passed or re.search(r", stage \d+\b", deal))
 
 
 def readable(told: str) -> str:

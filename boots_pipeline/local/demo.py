@@ -4,7 +4,6 @@ Every step checks what it says; a step that did not happen raises, and the comma
 """
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,12 +12,13 @@ from typing import Any
 import httpx
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TaskID, TextColumn
-from rich.table import Column, Table
+from rich.table import Column
 
-from boots_pipeline.knowledge.search import Found, search_clients, search_documents
+from boots_pipeline import terminal
+from boots_pipeline.counting import counted
+from boots_pipeline.knowledge.search import search_clients, search_documents
 from boots_pipeline.local.comparison import compare, drawn
 from boots_pipeline.local.organisations import seed
 from boots_pipeline.local.runs import latest_run
@@ -110,9 +110,9 @@ class Demo:
     def _sync(self, local: Local, visits: list[Visit], since: float) -> None:
         begun = time.monotonic()
         titles = {**{name: provider.title for name, provider in PROVIDERS.items()}, _CLIENTS: "clients"}
-        with Progress(*_columns(SpinnerColumn(finished_text="[green]✓")), console=self._console) as progress:
+        with Progress(*_columns(), console=self._console, expand=True) as progress:
             rows = {
-                (visit.slug, what): progress.add_task(f"  {visit.name} · {title}", total=None, told="", seconds="")
+                (visit.slug, what): progress.add_task(f"{visit.name} · {title}", total=None, told="", seconds="")
                 for visit in visits
                 for what, title in titles.items()
             }
@@ -167,25 +167,11 @@ class Demo:
             embedder = embedder_for(self._settings)
             clients = search_clients(database, embedder, org_id, _QUESTION, 3)
             documents = search_documents(database, embedder, org_id, _QUESTION, 5)
-        self._show_hits(clients, documents)
+        self._console.print(f"\n[bold]“{_QUESTION}”[/]", terminal.hits(clients, documents))
         if not clients.hits or not documents.hits:
             raise VisitError("The search found nothing.")
         self.result["hits"] = len(clients.hits) + len(documents.hits)
         return [hit.client_name for hit in clients.hits]
-
-    def _show_hits(self, clients: Found[Any], documents: Found[Any]) -> None:
-        self._console.print(f"\n[bold]“{_QUESTION}”[/]")
-        hits = [(hit.similarity, "client", hit.client_name, hit.summary) for hit in clients.hits]
-        hits += [(hit.similarity, hit.document_type, hit.title, hit.content) for hit in documents.hits]
-        grid = Table.grid(padding=(0, 1), expand=True)
-        grid.add_column(justify="right", style="yellow", min_width=4)
-        grid.add_column(style="dim", no_wrap=True, min_width=9)
-        grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        for similarity, kind, name, text in hits:
-            grid.add_row(
-                f"{similarity or 0:.2f}", kind, f"[bold]{escape(name)}[/]  [dim]{escape(' '.join(text.split()))}"
-            )
-        self._console.print(grid, "")
 
     def _propose(self, visitor: Visitor, clients: list[str]) -> str:
         client = clients[0]
@@ -201,11 +187,12 @@ class Demo:
                 return proposal if proposal["status"] == "ready" else None
 
             proposal = wait_for(look, _PROPOSAL_SECONDS, "The proposal")
-            attributions = sum(len(section["informed_by"]) for section in proposal["sections"])
-            show(1, 1, f"{len(proposal['sections'])} sections, {attributions} attributions")
+            sources = [source for section in proposal["sections"] for source in section["informed_by"]]
+            attributions = sum(max(len(source["quotes"]), 1) for source in sources)
+            show(1, 1, f"{counted(len(proposal['sections']), 'sections')}, {counted(attributions, 'attributions')}")
         for section in proposal["sections"]:
-            sources = "\n".join(_sources(section["informed_by"]))
-            body = f"{section['body']}\n\n**Informed by**\n\n{sources}" if sources else section["body"]
+            informed = "\n".join(_sources(section["informed_by"]))
+            body = f"{section['body']}\n\n**Informed by**\n\n{informed}" if informed else section["body"]
             self._console.print(Panel(Markdown(body), title=section["heading"], title_align="left", border_style="dim"))
         if not proposal["sections"] or not attributions:
             raise VisitError("The proposal rests on nothing.")
@@ -234,8 +221,7 @@ class Demo:
     def _progress(self, name: str, title: str) -> Iterator[Any]:
         """A step with a bar, when it knows how much there is."""
         begun = time.monotonic()
-        columns = _columns(SpinnerColumn(finished_text="[green]✓"))
-        with Progress(*columns, console=self._console) as progress:
+        with Progress(*_columns(), console=self._console, expand=True) as progress:
             task = progress.add_task(title, total=None, told="", seconds="")
 
             def show(done: int | None, total: int | None, told: str) -> None:
@@ -266,20 +252,20 @@ def _clients(database: Database, slug: str) -> int:
     return row["n"] if row else 0
 
 
-def _columns(first: ProgressColumn) -> tuple[ProgressColumn, ...]:
+def _columns() -> tuple[ProgressColumn, ...]:
     """A line of progress: what it is, how far, how long it took, what it says."""
     return (
-        first,
+        SpinnerColumn(finished_text="[green]✓"),
         TextColumn("[bold]{task.description}"),
-        BarColumn(16),
+        BarColumn(12, table_column=Column(no_wrap=True)),
         TextColumn("[yellow]{task.fields[seconds]}"),
-        TextColumn("[dim]{task.fields[told]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        # What is told gives way where the terminal is narrow, and nothing else.
+        TextColumn("[dim]{task.fields[told]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
     )
 
 
 def _sources(informed_by: list[dict[str, Any]]) -> Iterator[str]:
-    """A line a source, however many quotes of it were used."""
-    quotes = Counter((each["title"], each["provider"], each["relevance"]) for each in informed_by)
-    for (title, name, relevance), number in quotes.items():
-        provider = PROVIDERS[name].title if name in PROVIDERS else name
-        yield f"- *{title}*, {provider}, relevance {relevance:.2f}" + (f", {number} quotes" if number > 1 else "")
+    """A line a source, however much was quoted of it."""
+    for source in informed_by:
+        quotes = f", {counted(len(source['quotes']), 'quotes')}" if len(source["quotes"]) > 1 else ""
+        yield f"- *{source['title']}*, {source['provider_title']}, relevance {source['relevance']:.2f}{quotes}"

@@ -226,4 +226,4 @@ def _end_leftovers(state: Path, report: Callable[[str], None]) -> None:
         time.sleep(0.05)
     state.unlink(missing_ok=True)
     if ended:
-        report(f"ended {len(ended)} processes that an earlier run had left")
+        report("ended what an earlier run had left running")

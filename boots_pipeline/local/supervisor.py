@@ -1,7 +1,7 @@
 """One supervisor owns a local Boots: database, sandbox, bridge, pages and Dagster. Every other command is handed URLs.
 
 `boots up` and `boots demo` run it; a command that needs only the database attaches to a running one, or starts the
-embedded server for its own duration. With DATABASE_URL set, that Postgres is used and no server is started.
+embedded server for its own duration. Where the settings name another Postgres, that is used and no server is started.
 """
 
 import base64
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 
+from boots_pipeline.counting import counted
 from boots_pipeline.errors import ConfigError
 from boots_pipeline.local.postgres import DatabaseUrls, create_databases, embedded_postgres, note_dagster_is_made
 from boots_pipeline.local.processes import Program, make_room, running
@@ -28,6 +29,7 @@ from boots_pipeline.settings import Settings
 CHECKOUT = Path(__file__).resolve().parents[2]
 Report = Callable[[str], None]
 _STATE = "supervisor.json"
+_URLS = ("database_url", "worker_database_url", "web_database_url", "dagster_pg_url")  # as in DatabaseUrls
 _PATIENCE_SECONDS = 60
 
 
@@ -60,12 +62,12 @@ def databases(settings: Settings, *, migrated: bool = True) -> Iterator[Database
 
     One that is not the supervisor's is brought up to date first, unless the caller does that.
     """
-    home = _home(settings)
+    elsewhere, home = _elsewhere(settings), _home(settings)
     with ExitStack() as stack:
         if (local := _attach_or_lock(settings, home, stack)) is not None:
             yield local.databases
             return
-        urls = stack.enter_context(_own_databases(settings))
+        urls = elsewhere or stack.enter_context(_embedded(home))
         if migrated:
             migrate(urls.owner)
         yield urls
@@ -74,16 +76,16 @@ def databases(settings: Settings, *, migrated: bool = True) -> Iterator[Database
 @contextmanager
 def everything(settings: Settings, report: Report, *, sandbox_size: str = "demo") -> Iterator[Local]:
     """Run all of Boots until the block ends. Raises ConfigError, InfraError."""
-    home = _home(settings)
+    elsewhere, home = _elsewhere(settings), _home(settings)
     begun = time.time()
     with ExitStack() as stack:
         if _attach_or_lock(settings, home, stack) is not None:
             raise ConfigError(f"Boots is running already in {home}; stop it first, or use it.")
         programs = _programs(settings, sandbox_size, home)
         make_room(chain.from_iterable(programs), home, report)
-        urls = stack.enter_context(_own_databases(settings))
+        urls = elsewhere or stack.enter_context(_embedded(home))
         applied = migrate(urls.owner)
-        report(f"database is up, {len(applied)} migrations applied" if applied else "database is up")
+        report(f"database is up, {counted(len(applied), 'migrations')} applied" if applied else "database is up")
         local = Local(
             databases=urls,
             web=_address(settings.web_port),
@@ -94,8 +96,10 @@ def everything(settings: Settings, report: Report, *, sandbox_size: str = "demo"
         )
         stack.enter_context(running(programs, _environment(settings, local, home), home, report))
         if ended := end_dead_runs(local.dagster, begun):
-            report(f"{ended} runs that an earlier stop had cut short are over; their syncs go on from where they were")
-        if settings.database_url is None:
+            report(
+                f"ended {counted(ended, 'runs')} that an earlier stop had cut short; syncs go on from where they were"
+            )
+        if elsewhere is None:
             note_dagster_is_made(urls)
         state = home / _STATE
         _write_whole(state, json.dumps(asdict(local)))
@@ -178,17 +182,23 @@ def _environment(settings: Settings, local: Local, home: Path) -> dict[str, str]
     }
 
 
-@contextmanager
-def _own_databases(settings: Settings) -> Iterator[DatabaseUrls]:
-    if settings.database_url is not None:
-        yield DatabaseUrls(
-            owner=settings.required("database_url"),
-            worker=settings.required("worker_database_url"),
-            web=settings.required("web_database_url"),
-            dagster=settings.required("dagster_pg_url"),
+def _elsewhere(settings: Settings) -> DatabaseUrls | None:
+    """The databases of another Postgres, where the settings name one. Raises ConfigError for half of one."""
+    urls = {name: getattr(settings, name) for name in _URLS}
+    unset = [name.upper() for name, url in urls.items() if url is None]
+    if len(unset) == len(_URLS):
+        return None
+    if unset:
+        raise ConfigError(
+            f"Another Postgres is named by all of {', '.join(_URLS).upper()}, or by none of them; not set: "
+            f'{", ".join(unset)}. See README, "With another Postgres".'
         )
-        return
-    with embedded_postgres(settings.boots_home.resolve() / "postgres") as socket_dir:
+    return DatabaseUrls(*urls.values())
+
+
+@contextmanager
+def _embedded(home: Path) -> Iterator[DatabaseUrls]:
+    with embedded_postgres(home / "postgres") as socket_dir:
         yield create_databases(socket_dir, "boots")
 
 

@@ -24,9 +24,11 @@ class LiveDocuments:
         """The record as it is now; None when it is gone. Raises the classes of `boots_pipeline.errors`."""
         if provider not in PROVIDERS:
             raise ConfigError(f"{provider} is not a provider that can be asked live.")
+        # A sync that failed has not ended the grant; whether it still opens anything, the gateway finds out and says.
         with self._database.organisation(org_id) as transaction:
             source = transaction.execute(
-                "select id from connected_sources where org_id = %s and provider = %s and status = 'active'",
+                """select id from connected_sources
+                    where org_id = %s and provider = %s and access_token_vault_id is not null""",
                 [org_id, provider],
             ).fetchone()
         if source is None:

@@ -6,6 +6,7 @@ No run is tied to a job: one that dies before it claims, or finds nothing left t
 import dagster as dg
 
 from boots_pipeline.assets.proposal import proposal
+from boots_pipeline.counting import counted
 from boots_pipeline.resources.database import Database
 
 _UNFINISHED = [
@@ -32,5 +33,8 @@ def proposal_jobs(context: dg.SensorEvaluationContext, database: dg.ResourcePara
     coming = sum(run.run_id not in holders for run in unfinished)
     requests = [dg.RunRequest() for _ in range(max(0, waiting - coming))]
     return dg.SensorResult(
-        run_requests=requests, skip_reason=None if requests else f"{waiting} proposals wait, {coming} runs are coming."
+        run_requests=requests,
+        skip_reason=None
+        if requests
+        else f"Waiting: {counted(waiting, 'proposals')}; coming: {counted(coming, 'runs')}.",
     )

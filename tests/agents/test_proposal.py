@@ -110,7 +110,7 @@ def test_a_deal_that_has_become_another_clients_is_left_out(
     found = research(database, embedder, live, known.org_id, ask(known.org_id, BRIEF))
     assert "Oak stair" not in {piece.title for piece in found.knowledge}
     assert "66666" not in found.model_dump_json()
-    assert any("no longer this client's in hubspot" in note for note in found.notes)
+    assert any("no longer this client's in HubSpot" in note for note in found.notes)
 
 
 def test_a_deal_that_moved_on_is_told_as_it_is_now(
@@ -133,11 +133,11 @@ def test_a_deal_that_is_gone_is_left_out_and_one_that_cannot_be_read_is_noted(
     live.answers["5"] = None
     gone = research(database, embedder, live, known.org_id, ask(known.org_id, BRIEF))
     assert "Oak stair" not in {piece.title for piece in gone.knowledge}
-    assert any("no longer in hubspot" in note for note in gone.notes)
+    assert any("no longer in HubSpot" in note for note in gone.notes)
 
     live.answers["5"] = Transient("HubSpot did not answer.")
     unsure = research(database, embedder, live, known.org_id, ask(known.org_id, BRIEF))
-    assert "Oak stair could not be checked live in hubspot: HubSpot did not answer." in unsure.notes
+    assert "Oak stair could not be checked live in HubSpot: HubSpot did not answer." in unsure.notes
     assert "12500.00" in written(unsure).model_dump_json()
 
 

@@ -1,5 +1,6 @@
 """The review lets through what its sources say, and no more; no text on its way to a model can hide or break out."""
 
+from datetime import date
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,7 @@ from boots_pipeline.agents.untrusted import Fence, visible
 DEAL = "deal: Oak stair, GBP 12500.00, stage contractsent, closes 2026-12-24"
 FOUND = Research(
     proposal_id=uuid4(),
+    today=date(2026, 11, 25),
     title="A stair",
     brief="An oak stair for two hundred guests, before 1 March 2027.",
     organisation="Harbour Joinery",

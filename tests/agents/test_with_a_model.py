@@ -110,7 +110,7 @@ def test_all_that_the_offline_writer_claims_passes_the_review() -> None:
     found = FOUND.model_copy(
         update={
             "brief": "Bay View Hotel wants\n two stairs for Mary by 1 March.",
-            "notes": ("Oak stair of Bay View Hotel could not be checked live in hubspot: it said 503.",),
+            "notes": ("Oak stair of Bay View Hotel could not be checked live in HubSpot: it said 503.",),
             "knowledge": (*FOUND.knowledge, may, hotel),
         }
     )

@@ -119,7 +119,7 @@ def gave_up_waiting(scene: Scene) -> None:
 
 
 def not_connected(scene: Scene) -> None:
-    scene.connection("error", message="You cancelled at the provider. Press Connect when you want to go on.")
+    scene.connection("error", message="The provider refused the connection. Press Connect to try again.")
 
 
 def queued(scene: Scene) -> None:

@@ -17,7 +17,7 @@ def test_an_empty_listing_deletes_nothing_until_another_one_says_the_same(connec
     connected.outside.fault(kind="empty", **LISTED)
     outcome = connected.sync("reconcile")
     assert outcome.status == "partial"
-    assert outcome.message == "60 contacts vanished at once; they are kept until the next full listing confirms it."
+    assert outcome.message == "60 contacts vanished at once: kept until the next full listing confirms it."
     assert connected.kept() == connected.truth()
     assert contacts_stream(connected)["vanished"] == 60
     assert contacts_stream(connected)["watermark"] == watermark

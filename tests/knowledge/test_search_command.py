@@ -1,4 +1,6 @@
-"""`boots search` prints what people have written, and people write anything."""
+"""The commands that show what is known: at 80 columns, whatever people have written."""
+
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +17,7 @@ def search(connected: Connected, urls: DatabaseUrls, monkeypatch: pytest.MonkeyP
     connected.sync()
     told = Settings(_env_file=None, worker_database_url=urls.worker)
     monkeypatch.setattr(cli, "settings", lambda: told)
-    return CliRunner(env={"COLUMNS": "100"})
+    return CliRunner(env={"COLUMNS": "80"})
 
 
 def test_square_brackets_are_text(search: CliRunner, connected: Connected) -> None:
@@ -23,6 +25,25 @@ def test_square_brackets_are_text(search: CliRunner, connected: Connected) -> No
     done = search.invoke(cli.main, ["search", "waiting room", "--org", connected.organisation.slug])
     assert done.exit_code == 0, done.output
     assert "[/quote] [urgent]" in done.output
+
+
+def test_documents_are_in_the_order_of_the_number_that_is_shown(search: CliRunner, connected: Connected) -> None:
+    asked = ["search", "waiting room", "--org", connected.organisation.slug, "--limit", "9"]
+    _, documents = search.invoke(cli.main, asked).output.split("Documents, best first")
+    numbers = re.findall(r"^ *(\d\.\d\d) ", documents, re.MULTILINE)
+    assert len(numbers) == 9
+    assert numbers == sorted(numbers, reverse=True)
+    assert len(set(numbers)) > 3
+    assert max(len(line) for line in documents.splitlines()) <= 80
+    assert len(documents.splitlines()) <= 4 * 9  # a title and an excerpt each, and no more
+
+
+def test_status_is_a_line_a_connection_at_80_columns(search: CliRunner, connected: Connected) -> None:
+    connected.owner.execute("update connected_sources set status_message = '[/x] 3 items could not be kept.'")
+    lines = [line.split() for line in search.invoke(cli.main, ["status"]).output.splitlines()]
+    assert lines[0][0] == f"{connected.organisation.slug},"
+    assert [lines[2][at] for at in (0, 1, 4)] == ["hubspot", "120", "completed"]
+    assert " ".join(lines[2][5:] + lines[3]) == "[/x] 3 items could not be kept."
 
 
 @pytest.mark.parametrize("asked", [["", "--limit", "3"], ["   "], ["oak", "--limit", "0"], ["oak", "--limit", "-3"]])
@@ -35,3 +56,9 @@ def test_what_is_no_search_is_refused_in_words(search: CliRunner, connected: Con
 def test_only_what_was_asked_for_is_synced(search: CliRunner, connected: Connected) -> None:
     done = search.invoke(cli.main, ["sync", "--org", connected.organisation.slug, "--provider", "nosuch"])
     assert (done.exit_code, "There is no provider 'nosuch'" in done.output) == (1, True)
+    connected.owner.execute("insert into connected_sources (org_id, provider) select id, 'gmail' from organizations")
+    done = search.invoke(cli.main, ["sync", "--org", connected.organisation.slug])
+    assert (done.exit_code, "hubspot: a delta sync is in the queue." in done.output) == (0, True)
+    assert "gmail: It is not connected" in done.output
+    done = search.invoke(cli.main, ["sync", "--org", connected.organisation.slug, "--provider", "gmail"])
+    assert (done.exit_code, "Nothing was asked for" in done.output) == (1, True)

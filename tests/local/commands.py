@@ -19,7 +19,7 @@ from boots_pipeline.settings import Settings
 from tests.outside import free_port
 
 PORTS = ("WEB_PORT", "DAGSTER_PORT", "CODE_SERVER_PORT", "SANDBOX_PORT", "BRIDGE_PORT")
-_COMMAND = [sys.executable, "-c", "from boots_pipeline.cli import main; main()"]
+_COMMAND = [sys.executable, "-m", "boots_pipeline"]
 
 
 @dataclass(frozen=True)

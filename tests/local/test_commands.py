@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import psycopg
@@ -23,6 +25,14 @@ def fresh() -> Iterator[Commands]:
         commands = Commands(folder / ".boots")
         yield commands
         commands.end_all()
+
+
+def test_a_ctrl_c_before_the_command_has_begun_is_a_quiet_end() -> None:
+    reading = "import os, runpy, signal, sys; sys.meta_path.insert(0, type('Reading', (), {'find_spec': classmethod("
+    reading += "lambda cls, name, *_: os.kill(os.getpid(), signal.SIGINT) if name == 'rich' else None)}))"
+    reading += "; runpy.run_module('boots_pipeline', run_name='__main__')"
+    ended = subprocess.run([sys.executable, "-c", reading], capture_output=True, check=False, timeout=30)
+    assert (ended.returncode, ended.stdout + ended.stderr) == (130, b"")
 
 
 def test_a_taken_port_is_named_with_its_variable(fresh: Commands) -> None:

@@ -72,16 +72,20 @@ def test_a_form_is_sent_there(admin: Browser, sandbox: str) -> None:
     assert location(answer).startswith(f"{sandbox}/hubspot/oauth/authorize/user?")
 
 
-def test_web_08_a_refusal_becomes_a_flag_and_a_sentence(
+def test_web_08_who_cancels_is_told_so_and_the_card_stays_as_it_was(
     admin: Browser, source: Source, owner: psycopg.Connection
 ) -> None:
     path = consent(admin.start(), "deny")
     assert location(admin.get(changed(path, code="stolen", error_description="<b>Call 555</b>"))) == (
         "/settings/integrations?error=cancelled&provider=hubspot"
     )
-    assert source()["status"] == "error"
-    assert source()["status_message"] == "You cancelled at HubSpot. Press Connect when you want to go on."
+    assert (source()["status"], source()["status_message"]) == ("pending", None)
     assert nothing_is_half_made(owner)
+    admin.connect()
+    admin.post("/api/integrations/hubspot/disconnect")
+    page = admin.get(location(admin.connect("deny"))).text
+    assert "You cancelled at HubSpot. Press Connect when you want to go on." in page
+    assert 'data-provider="hubspot" data-state="disconnected"' in page
 
 
 def test_web_08_another_error_is_never_reflected(admin: Browser, source: Source) -> None:
@@ -320,7 +324,7 @@ def test_connecting_again_replaces_the_secrets_and_keeps_the_row(
 def test_a_reconnect_that_fails_leaves_the_connection_working(admin: Browser, source: Source) -> None:
     admin.connect()
     assert "error=cancelled" in location(admin.connect("deny"))
-    assert source()["status"] == "active"
+    assert (source()["status"], source()["status_message"]) == ("active", None)
 
 
 def test_an_unknown_provider(admin: Browser) -> None:

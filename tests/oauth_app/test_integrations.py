@@ -295,11 +295,16 @@ def test_connected_again_says_whether_it_is_the_same_account(
     admin: Browser, owner: psycopg.Connection, organisation: Organisation, sandbox: str
 ) -> None:
     first = admin.connect().headers["Location"]
-    assert "Its first sync has been asked for." in admin.get(first).text
+    assert "HubSpot is connected. A sync of everything has been asked for." in admin.get(first).text
     owner.execute("insert into sync_streams select org_id, id, 'deals', now() from connected_sources")
     admin.post("/api/integrations/hubspot/disconnect")
     again = admin.connect().headers["Location"]
-    assert "to the same account. What was synced is kept" in admin.get(again).text
+    assert (
+        "to the same account. What was synced is kept, and everything is compared with it anew."
+        in admin.get(again).text
+    )
+    jobs = owner.execute("select kind from ingestion_jobs").fetchall()
+    assert [job["kind"] for job in jobs] == ["full", "full"]
     assert owner.execute("select count(*) as n from sync_streams").fetchone()["n"] == 1
     from tests.oauth_app.conftest import accounts
 

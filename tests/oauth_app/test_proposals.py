@@ -68,7 +68,7 @@ def test_what_is_no_proposal(member: Browser, owner: psycopg.Connection, asked: 
 
 @pytest.fixture
 def written(owner: psycopg.Connection, organisation: Organisation) -> UUID:
-    """A proposal of two sections, informed by four sources: one as it was, one changed, one gone, one of our own."""
+    """A proposal of two sections, informed by four sources: one quoted twice, one changed, one gone, one ours."""
     source = make_source(owner, organisation.id)
     sections = [
         {"heading": "What you need", "body": "A **shop front**.\n\n- oak\n- brass", "claims": []},
@@ -105,6 +105,14 @@ def written(owner: psycopg.Connection, organisation: Organisation) -> UUID:
             [organisation.id, proposal, client, score, document, name, f"the quote of {name} <i>"],
         )
     owner.execute(
+        """insert into source_attribution (org_id, proposal_id, section, agent_role, client_intelligence_id,
+             relevance_score, evidence_document_id, evidence_content_hash, evidence_title, evidence_provider,
+             evidence_as_of, evidence_quote)
+           select org_id, proposal_id, section, agent_role, client_intelligence_id, 0.6, evidence_document_id,
+                  evidence_content_hash, evidence_title, evidence_provider, evidence_as_of, 'another of it'
+             from source_attribution where evidence_title = 'Oak deal'"""
+    )
+    owner.execute(
         """insert into source_attribution (org_id, proposal_id, section, agent_role, org_brain_id, relevance_score)
            values (%s, %s, 'Price', 'writer', %s, 0.6)""",
         [organisation.id, proposal, brain],
@@ -121,8 +129,8 @@ def test_each_section_says_what_informed_it(member: Browser, written: UUID) -> N
     assert oak == {
         "title": "Oak deal", "provider": "hubspot", "provider_title": "HubSpot", "client": "Marsh & Daughters",
         "relevance": 0.82, "relevance_words": "very relevant (82%)", "as_of": "2026-11-02T10:00:00+00:00",
-        "quote": "the quote of Oak deal <i>", "changed_since": False, "gone": False, "forgotten": False,
-        "url": "https://app.hubspot.example/1", "standing": "unchanged since",
+        "quotes": ["the quote of Oak deal <i>", "another of it"], "changed_since": False, "gone": False,
+        "forgotten": False, "url": "https://app.hubspot.example/1", "standing": "unchanged since",
     }  # fmt: skip
     assert (brass["changed_since"], brass["standing"]) == (True, "changed since")
     assert (old["gone"], old["standing"], old["url"]) == (True, "deleted at its source since", None)
@@ -133,6 +141,7 @@ def test_each_section_says_what_informed_it(member: Browser, written: UUID) -> N
 def test_the_page_shows_the_same_and_nothing_runs(member: Browser, written: UUID) -> None:
     page = member.get(f"/proposals/{written}").text
     assert page.count("Informed by</h3>") == 2
+    assert (page.count('class="source-title"'), page.count("<blockquote>")) == (4, 4)
     shown = ["Oak deal", "82%", "as of 2 Nov 2026", "changed since", "Marsh &amp; Daughters", "<li>brass</li>"]
     harmless = ["<strong>shop front</strong>", "the quote of Oak deal &lt;i&gt;", "&lt;script&gt;alert(1)"]
     for text in shown + harmless:

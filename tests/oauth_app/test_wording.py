@@ -6,8 +6,9 @@ from uuid import uuid4
 import pytest
 from flask import Flask, g
 
+from boots_pipeline.counting import counted
 from oauth_app.session import Person
-from oauth_app.wording import counted, day, duration, moment, relevance
+from oauth_app.wording import day, duration, moment, relevance
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The authorisation server: the whole code flow, and each way in which it must say no."""
 
+import re
 from typing import Any
 
 import httpx
@@ -49,6 +50,15 @@ def test_the_consent_page_says_what_it_is(outside: Any) -> None:
     assert "sandbox" in page.text
     assert 'value="harbour-joinery"' in page.text
     assert 'value="deny"' in page.text
+    assert "<li>read and change your companies, contacts and deals</li>" in page.text
+    asked = {
+        "response_type": "code",
+        "client_id": "boots-sandbox",
+        "redirect_uri": CALLBACK.replace("hubspot", "gmail"),
+        "scope": "openid https://www.googleapis.com/auth/gmail.readonly",
+    }
+    page = outside.http.get("/gmail/o/oauth2/v2/auth", params=asked)
+    assert re.findall("<li>(.*?)</li>", page.text) == ["know who you are", "read your mail"]
 
 
 def test_the_whole_flow(outside: Any) -> None:

@@ -57,7 +57,7 @@ ELSEWHERE = "http://elsewhere.example/mcp"
     f"select private.fail_connection('state', '{ELSEWHERE}')",
 ])  # fmt: skip
 def test_a_member_never_says_where_a_token_goes(member: Attacker, statement: str) -> None:
-    """And were the row to differ, nothing would be sent: tests/test_gateway.py."""
+    """And were the row to differ, nothing would be sent: tests/gateway."""
     assert member.attempt(statement) == REFUSED
 
 
