@@ -11,7 +11,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
@@ -20,9 +20,12 @@ from boots_pipeline.errors import BadPage, ConfigError, RateLimited, Transient
 from boots_pipeline.providers.answers import Answer
 from boots_pipeline.providers.base import Account, Profile, Provider
 from boots_pipeline.resources.database import Database
-from boots_pipeline.resources.mcp_line import Line, Schemas, error_of
+from boots_pipeline.resources.mcp_errors import error_of
 from boots_pipeline.resources.rate_budget import Meter
 from boots_pipeline.resources.tokens import TokenService
+
+if TYPE_CHECKING:
+    from boots_pipeline.resources.mcp_line import Line, Schemas
 
 _LINES = 4  # connections of one session: bodies are fetched at once, and no provider bears many more
 _LONGEST_WAIT = 30  # seconds waited inside a run; longer ones go back to the queue
@@ -39,6 +42,8 @@ class McpGateway:
     @asynccontextmanager
     async def session(self, org_id: UUID, source_id: UUID, provider: Provider) -> "AsyncIterator[Session]":
         """The tools of one connection. Raises the classes of `boots_pipeline.errors`."""
+        from boots_pipeline.resources.mcp_line import Line  # the SDK takes 0.7 s, half of what a run's process reads
+
         account = await asyncio.to_thread(self._account, org_id, source_id)
         account_id = account.id if account else None
         token = partial(self._tokens.access_token, org_id, source_id, provider)
@@ -65,7 +70,9 @@ class Session:
 
     profile: Profile
 
-    def __init__(self, provider: Provider, account: Account | None, new_line: Callable[[], Line], meter: Meter) -> None:
+    def __init__(
+        self, provider: Provider, account: Account | None, new_line: "Callable[[], Line]", meter: Meter
+    ) -> None:
         self.account = account
         self._provider = provider
         self._new_line = new_line
@@ -125,7 +132,7 @@ class Session:
             raise
         return self.profile.read_answer(answer)
 
-    async def _asked(self, line: Line, tool: str, arguments: Mapping[str, Any]) -> Answer:
+    async def _asked(self, line: "Line", tool: str, arguments: Mapping[str, Any]) -> Answer:
         """An answer that is no error, be it at the second try with another token."""
         answer = await line.call(tool, arguments)
         error = self.profile.error_in(answer)
@@ -139,7 +146,7 @@ class Session:
         raise error_of(title, self._provider.trouble(0, error)) or BadPage(f"{title}'s tool answered with an error.")
 
     @asynccontextmanager
-    async def _line(self) -> AsyncIterator[Line]:
+    async def _line(self) -> "AsyncIterator[Line]":
         """A connection that nobody uses: an idle one, or a new one while there may be more."""
         if self._idle.empty() and len(self._lines) < _LINES:
             line = self._add_line()
@@ -150,7 +157,7 @@ class Session:
         finally:
             self._idle.put_nowait(line)
 
-    def _add_line(self) -> Line:
+    def _add_line(self) -> "Line":
         line = self._new_line()
         self._lines.append(line)
         return line

@@ -9,8 +9,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
@@ -18,10 +16,11 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent
 
-from boots_pipeline.errors import BadPage, BootsError, ConfigError, Forbidden, NeedsReauth, RateLimited, Transient
-from boots_pipeline.providers.answers import Answer, Trouble
+from boots_pipeline.errors import BadPage, BootsError, ConfigError, Transient
+from boots_pipeline.providers.answers import Answer
 from boots_pipeline.providers.base import Provider
 from boots_pipeline.resources.certificates import certificates
+from boots_pipeline.resources.mcp_errors import error_of
 
 _CALL_SECONDS = 60  # the whole of a call, not only silence: a server that drips a byte a second ends too
 _ANSWER_BYTES = 64 * 1024 * 1024  # one SSE event; the SDK's own cap is 1 MiB, less than a page of long records
@@ -210,22 +209,6 @@ class Line:
         return Transient(f"The connection to {title} broke, or its answer was no MCP.")
 
 
-def error_of(title: str, trouble: Trouble, told_to_wait: str | None = None) -> BootsError | None:
-    """An error as a class of ours, by the status that it amounts to; None where that says nothing. The provider's text
-    is not repeated."""
-    match trouble.status:
-        case 401:
-            return NeedsReauth(f"{title} refused the token. Connect again.")
-        case 403:
-            return Forbidden(f"{title} does not allow this with what was granted. Connect again with more rights.")
-        case 429:
-            wait = retry_after(told_to_wait) if trouble.wait is None else trouble.wait
-            return RateLimited(f"{title} asks us to slow down.", wait)
-        case status if 500 <= status < 600:
-            return Transient(f"{title} failed with HTTP {status}.")
-    return None
-
-
 async def _list_schemas(client: Client) -> Schemas:
     schemas: dict[str, Mapping[str, Any]] = {}
     cursor: str | None = None
@@ -240,16 +223,3 @@ async def _list_schemas(client: Client) -> Schemas:
 def _answer(result: CallToolResult) -> Answer:
     texts = tuple(block.text for block in result.content if isinstance(block, TextContent))
     return Answer(texts, result.structured_content, bool(result.is_error))
-
-
-def retry_after(header: str | None) -> float:
-    """Seconds to wait, between one and 3,600, told as seconds or as a date; 10 when it is neither."""
-    try:
-        seconds = float(header or "")
-    except ValueError:
-        try:
-            until = parsedate_to_datetime(header or "")
-        except (ValueError, OverflowError):
-            return 10.0
-        seconds = (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return min(3600.0, max(1.0, seconds))

@@ -15,8 +15,8 @@ from boots_pipeline.providers.hubspot import HUBSPOT, HubSpot, RemoteServer
 from boots_pipeline.resources import mcp_gateway
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.live import LiveDocuments
+from boots_pipeline.resources.mcp_errors import error_of, retry_after
 from boots_pipeline.resources.mcp_gateway import McpGateway
-from boots_pipeline.resources.mcp_line import error_of, retry_after
 from tests.conftest import Connected
 
 SEARCH = {"tool": "search_crm_objects"}
