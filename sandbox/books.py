@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from sandbox import vocabulary as words
-from sandbox.awkward import BIDI, INJECTION, ZERO_WIDTH
+from sandbox.awkward import BIDI, INJECTION, ORG_ID, ZERO_WIDTH
 from sandbox.fiction import IMPORTED, Author, telephone
 from sandbox.world import FIRST_DAY, Company, Organization, end_of, moment
 
@@ -16,6 +16,11 @@ HOME_CURRENCY = "GBP"
 RATES = {"EUR": 0.86, "USD": 0.79, "GBP": 1.0}
 CALLED = ("{name}", "{name} Ltd", "{name} Limited", "{upper}")
 STATUSES = ("Pending", "Pending", "Accepted", "Closed", "Rejected")
+CLAIMS = (  # in fields that a company has named itself
+    ("org_id", ORG_ID),
+    ("__proto__", '{"org_id": "polluted"}'),
+    ("'; DROP TABLE invoices;--", "<script>alert(7)</script>"),
+)
 CHANGES = ("created", "changed", "bumped", "renamed", "made inactive", "merged", "deleted")
 
 
@@ -322,6 +327,11 @@ class Books:
         foreign = self._customer(author, rng.choice(list(self.organization.companies.values())), when)
         foreign.body["CurrencyRef"] = _currency("USD")
         self._pay(self._invoice(author, foreign, when), when)
+        claimed = self._invoice(author, second, when)
+        claimed.body["CustomField"] = [
+            {"DefinitionId": str(number), "Name": name, "Type": "StringType", "StringValue": value}
+            for number, (name, value) in enumerate(CLAIMS, 1)
+        ]
         zeroed = self._estimate(author, second, when)
         zeroed.body["PrivateNote"] = "From an old system:\x00 the rest was lost."
         self._settle(second)
