@@ -21,7 +21,7 @@ CLAIMS = (  # in fields that a company has named itself
     ("__proto__", '{"org_id": "polluted"}'),
     ("'; DROP TABLE invoices;--", "<script>alert(7)</script>"),
 )
-CHANGES = ("created", "changed", "bumped", "renamed", "made inactive", "merged", "deleted")
+CHANGES = ("created", "changed", "bumped", "renamed", "made inactive", "made active", "merged", "deleted")
 
 
 @dataclass(eq=False)
@@ -97,6 +97,10 @@ class Books:
                     customer.body["Active"] = False
             customer.touch(now())
             tell(change, customer)
+        for customer in [each for each in self.all("Customer") if _sleeps(each) and each.updated <= start][:1]:
+            customer.body["Active"] = True
+            customer.touch(now())
+            tell("made active", customer)
         if len(clients) > 5:
             winner, loser = clients[4:6]
             tell("changed", *self._merge(winner, loser, now()))
@@ -315,6 +319,7 @@ class Books:
             self._add("Customer", {**bare, "DisplayName": name, "FullyQualifiedName": name}, IMPORTED, None)
         gone = self._add("Customer", {**bare, "DisplayName": "Old Mill (deleted)", "Active": False}, when, None)
         self._invoice(author, gone, when)
+        self._add("Customer", {**bare, "DisplayName": "Closed for the winter", "Active": False}, when, None)
         voided = self._invoice(author, second, when)
         for line in voided.body["Line"]:
             line["Amount"] = 0
@@ -354,6 +359,11 @@ def local(when: datetime) -> str:
 
 def _currency(code: str) -> dict[str, str]:
     return {"value": code, "name": code}
+
+
+def _sleeps(customer: Entry) -> bool:
+    """Inactive, and not put away for good."""
+    return not customer.body["Active"] and not customer.body["DisplayName"].endswith(" (deleted)")
 
 
 def _owe(customer: Entry, more: float) -> None:
