@@ -30,13 +30,13 @@ NO_WORD_FILE = b"MZ: this is no document"
 @functools.cache
 def bomb() -> bytes:
     """A spreadsheet of 200 KB that unpacks to 210 MB."""
-    return _sheet([b" " * 1_000_000] * _MEGABYTES)
+    return workbook(*[b" " * 1_000_000] * _MEGABYTES)
 
 
 @functools.cache
 def endless_sheet() -> bytes:
     """A spreadsheet of a million rows."""
-    return _sheet([_ROW * (ROWS // 100)] * 100)
+    return workbook(*[_ROW * (ROWS // 100)] * 100)
 
 
 @functools.cache
@@ -49,17 +49,18 @@ def encrypted_pdf() -> bytes:
     return made.getvalue()
 
 
-def _sheet(rows: list[bytes]) -> bytes:
+def workbook(*rows: bytes) -> bytes:
+    """A spreadsheet of these rows of markup."""
     plain, made = io.BytesIO(), io.BytesIO()
     openpyxl.Workbook().save(plain)
     with (
         zipfile.ZipFile(plain) as template,
-        zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as workbook,
+        zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
         for name in template.namelist():
             if name != _SHEET:
-                workbook.writestr(name, template.read(name))
-        with workbook.open(_SHEET, "w") as sheet:
+                archive.writestr(name, template.read(name))
+        with archive.open(_SHEET, "w") as sheet:
             for part in (_HEAD, *rows, _TAIL):
                 sheet.write(part)
     return made.getvalue()

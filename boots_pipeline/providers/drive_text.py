@@ -74,9 +74,9 @@ def _html(content: bytes) -> str:
 def _pdf(content: bytes) -> str:
     import pypdf
 
-    return "\n\n".join(
-        _enough(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(content)).pages[:_MOST_PAGES])
-    )
+    pages = pypdf.PdfReader(io.BytesIO(content)).pages
+    read = "\n\n".join(_enough(page.extract_text() for page in pages[:_MOST_PAGES]))
+    return f"{read}\n\n(only the first {_MOST_PAGES} pages are read)" if len(pages) > _MOST_PAGES else read
 
 
 def _document(content: bytes) -> str:

@@ -215,6 +215,7 @@ def test_c04_no_number_is_null(scene: Scene) -> None:
     outcome = scene.broken("hubspot", '"only": NaN')
     (kept,) = [row for row in scene.connected["hubspot"].documents().values() if "only" in row["raw_payload"]]
     assert (outcome.status, kept["raw_payload"]["only"]) == ("completed", None)
+    assert outcome.kept.mended == scene.first["hubspot"].kept.mended + 1
 
 
 @pytest.mark.parametrize("name", ["hubspot", "gmail"])
