@@ -12,10 +12,7 @@ import pypdf
 ROWS = 1_000_000
 _MEGABYTES = 210  # that the bomb unpacks to
 _SHEET = "xl/worksheets/sheet1.xml"
-_HEAD = (
-    b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
-    b'<dimension ref="A1:A%d"/><sheetData>' % ROWS
-)
+_HEAD = b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">%s<sheetData>'
 _ROW = b'<row><c t="inlineStr"><is><t>Oak, planed on all four sides, 40 by 120 mm, by the metre</t></is></c></row>'
 _TAIL = b"</sheetData></worksheet>"
 
@@ -36,7 +33,7 @@ def bomb() -> bytes:
 @functools.cache
 def endless_sheet() -> bytes:
     """A spreadsheet of a million rows."""
-    return workbook(*[_ROW * (ROWS // 100)] * 100)
+    return workbook(*[_ROW * (ROWS // 100)] * 100, told=ROWS)
 
 
 @functools.cache
@@ -49,8 +46,9 @@ def encrypted_pdf() -> bytes:
     return made.getvalue()
 
 
-def workbook(*rows: bytes) -> bytes:
-    """A spreadsheet of these rows of markup."""
+def workbook(*rows: bytes, told: int = 0) -> bytes:
+    """A spreadsheet of these rows of markup, that tells how many they are, or does not."""
+    head = _HEAD % (b'<dimension ref="A1:A%d"/>' % told if told else b"")
     plain, made = io.BytesIO(), io.BytesIO()
     openpyxl.Workbook().save(plain)
     with (
@@ -61,6 +59,6 @@ def workbook(*rows: bytes) -> bytes:
             if name != _SHEET:
                 archive.writestr(name, template.read(name))
         with archive.open(_SHEET, "w") as sheet:
-            for part in (_HEAD, *rows, _TAIL):
+            for part in (head, *rows, _TAIL):
                 sheet.write(part)
     return made.getvalue()
