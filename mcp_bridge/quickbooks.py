@@ -7,6 +7,7 @@ asks for a minute's pause and does not say so; a proxy's error is a page of HTML
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,11 @@ _MOST_BYTES = 32 * 1024 * 1024  # a thousand invoices are 5 MB
 _THROTTLED_SECONDS = "60"
 # What a Fault's type amounts to, by how it begins.
 _STATUS_OF = {"AUTHENTICATION": 401, "AUTHORIZATION": 403, "THROTTLE": 429, "SYSTEM": 502, "SERVICE": 502}
+# An escape of JSON: any but half a surrogate pair is whole.
+_ESCAPE = re.compile(
+    r"(?P<whole>\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|[^u]|u(?![dD][89a-fA-F])))"
+    r"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
 _log = logging.getLogger(__name__)
 
 
@@ -103,7 +109,8 @@ def _sorted_out(response: httpx.Response, body: bytes) -> dict[str, Any]:
 
 def _json(body: bytes) -> dict[str, Any]:
     try:
-        told = json.loads(body)
+        # Half a surrogate pair is no character: an answer that holds one could not be sent on.
+        told = json.loads(_ESCAPE.sub(lambda escape: escape["whole"] or "\ufffd", body.decode("utf-8", "replace")))
     except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}

@@ -56,7 +56,16 @@ FAULTS
   kind   status (401, 403, 429, 500, 503; retry_after in seconds)   slow (seconds)
          cut (the connection dies mid-answer)   html (a login page)   tool_error (MCP isError; a Fault with status 200)
          expire_tokens (all access tokens die)   duplicate, reorder, malformed_item, truncated, empty
-         (in the page)   cycle (the next page is one that was)
+         (in the page)   cycle (the next page is one that was)   raw (a record of the page gets members exactly as they
+         are written in "raw", which no library for JSON would send: "a": NaN, "a": [[[[…]]]], "id": "a second one")
+
+\b
+AWKWARD CASES
+  Every world holds, in any size: U+0000, half an emoji, invisible characters, bidi, look-alikes, NFD names beside NFC
+  ones, charsets that lie, a bomb, a million rows, 1 MB of text, 10,000 recipients, mail inside mail, a thread that is
+  cut, days that no calendar has, a program called .pdf, what is encrypted, empty or too large, passwords, SQL, HTML,
+  instructions to a reader, and fields called org_id and __proto__. All of it can be kept. What cannot be, or breaks
+  the JSON around it, no provider's own software would send, and is a fault: raw.
 """
 
 

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from sandbox import vocabulary as words
-from sandbox.awkward import BIDI, INJECTION, ZERO_WIDTH
+from sandbox.awkward import BIDI, INJECTION, ORG_ID, ZERO_WIDTH
 from sandbox.fiction import IMPORTED, Author, telephone
 from sandbox.world import FIRST_DAY, Company, Organization, end_of, moment
 
@@ -16,7 +16,12 @@ HOME_CURRENCY = "GBP"
 RATES = {"EUR": 0.86, "USD": 0.79, "GBP": 1.0}
 CALLED = ("{name}", "{name} Ltd", "{name} Limited", "{upper}")
 STATUSES = ("Pending", "Pending", "Accepted", "Closed", "Rejected")
-CHANGES = ("created", "changed", "bumped", "renamed", "made inactive", "merged", "deleted")
+CLAIMS = (  # in fields that a company has named itself
+    ("org_id", ORG_ID),
+    ("__proto__", '{"org_id": "polluted"}'),
+    ("'; DROP TABLE invoices;--", "<script>alert(7)</script>"),
+)
+CHANGES = ("created", "changed", "bumped", "renamed", "made inactive", "made active", "merged", "deleted")
 
 
 @dataclass(eq=False)
@@ -92,6 +97,10 @@ class Books:
                     customer.body["Active"] = False
             customer.touch(now())
             tell(change, customer)
+        for customer in [each for each in self.all("Customer") if _sleeps(each) and each.updated <= start][:1]:
+            customer.body["Active"] = True
+            customer.touch(now())
+            tell("made active", customer)
         if len(clients) > 5:
             winner, loser = clients[4:6]
             tell("changed", *self._merge(winner, loser, now()))
@@ -310,6 +319,7 @@ class Books:
             self._add("Customer", {**bare, "DisplayName": name, "FullyQualifiedName": name}, IMPORTED, None)
         gone = self._add("Customer", {**bare, "DisplayName": "Old Mill (deleted)", "Active": False}, when, None)
         self._invoice(author, gone, when)
+        self._add("Customer", {**bare, "DisplayName": "Closed for the winter", "Active": False}, when, None)
         voided = self._invoice(author, second, when)
         for line in voided.body["Line"]:
             line["Amount"] = 0
@@ -322,6 +332,11 @@ class Books:
         foreign = self._customer(author, rng.choice(list(self.organization.companies.values())), when)
         foreign.body["CurrencyRef"] = _currency("USD")
         self._pay(self._invoice(author, foreign, when), when)
+        claimed = self._invoice(author, second, when)
+        claimed.body["CustomField"] = [
+            {"DefinitionId": str(number), "Name": name, "Type": "StringType", "StringValue": value}
+            for number, (name, value) in enumerate(CLAIMS, 1)
+        ]
         zeroed = self._estimate(author, second, when)
         zeroed.body["PrivateNote"] = "From an old system:\x00 the rest was lost."
         self._settle(second)
@@ -344,6 +359,11 @@ def local(when: datetime) -> str:
 
 def _currency(code: str) -> dict[str, str]:
     return {"value": code, "name": code}
+
+
+def _sleeps(customer: Entry) -> bool:
+    """Inactive, and not put away for good."""
+    return not customer.body["Active"] and not customer.body["DisplayName"].endswith(" (deleted)")
 
 
 def _owe(customer: Entry, more: float) -> None:

@@ -4,6 +4,7 @@ For tests and the demo, from this machine only. Nothing of the product may use t
 """
 
 import ipaddress
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,7 +98,9 @@ class Control:
             }
             for organization in self.world.organizations
         }
-        return JSONResponse({"today": self.world.today.isoformat(), "organizations": told})
+        # Escaped to ASCII: half a surrogate pair cannot be sent in any other way.
+        whole = json.dumps({"today": self.world.today.isoformat(), "organizations": told})
+        return Response(whole, media_type="application/json")
 
     async def advance(self, request: Request) -> Response:
         try:

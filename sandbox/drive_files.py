@@ -2,16 +2,19 @@
 lies about in any Drive."""
 
 import io
+import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import docx
 import openpyxl
 import pptx
 
+from sandbox import awkward_files
 from sandbox import vocabulary as words
-from sandbox.awkward import INJECTION, ZERO_WIDTH
+from sandbox.awkward import INJECTION, NFD_NAME, ZERO_WIDTH
 from sandbox.fiction import Author
 from sandbox.world import Company, Organization, moment
 
@@ -45,6 +48,7 @@ class File:
     size: int = 0  # where it is not that of the text
     encoding: str = "utf-8"
     trashed: bool = False
+    made: Callable[[], bytes] | None = None  # its bytes, where they are not those of the text
 
 
 @dataclass
@@ -149,18 +153,34 @@ class Drive:
             ("instructions.txt", "text/plain", INJECTION),
         ):
             self._add(rng, title, kind, when, everything, text)
+        for title, kind, text, made in (
+            ("half an emoji.txt", "text/plain", "Cut in the middle: \ufffd", lambda: awkward_files.HALF_AN_EMOJI),
+            ("two charsets.txt", "text/plain", "Türen: \ufffdhlmark \ufffd", lambda: awkward_files.TWO_CHARSETS),
+            ("wrong charset.html", "text/html", "Türen für Öhlmark", lambda: awkward_files.WRONG_CHARSET),
+            ("utf-7.html", "text/html", "", lambda: awkward_files.UTF_7),
+            ("bomb.xlsx", EXCEL, "", awkward_files.bomb),
+            ("a million rows.xlsx", EXCEL, "", awkward_files.endless_sheet),
+            ("invoice.pdf", "application/pdf", "", lambda: awkward_files.PROGRAM),
+            ("payroll.pdf", "application/pdf", "", awkward_files.encrypted_pdf),
+            ("liar.docx", WORD, "", lambda: awkward_files.NO_WORD_FILE),
+            ("blank.txt", "text/plain", "", lambda: b" \n\t\n"),
+        ):
+            self._add(rng, title, kind, when, everything, text).made = made
+        last = datetime.max.replace(tzinfo=UTC)
+        self._add(rng, "for ever.txt", "text/plain", last, everything, "It changes on the last day there is.")
         self._add(rng, "At the root.txt", "text/plain", when, None, "It lies in no folder.")
         self._add(rng, "Shared with us.txt", "text/plain", when, "0FolderOfSomebodyElse", "Its folder is not ours.")
         self._add(rng, "film.txt", "text/plain", when, everything, "Too large.").size = 34_000_000
         self._add(rng, "umlaute.txt", "text/plain", when, everything, "Türen für Öhlmark").encoding = "cp1252"
-        self._add(rng, "liar.docx", WORD, when, everything, "MZ: this is no document").encoding = "as it is"
+        composed = self._add(rng, unicodedata.normalize("NFC", NFD_NAME), FOLDER, when, everything)
+        self._add(rng, "One name, spelled twice.txt", "text/plain", when, composed.id, "HubSpot has it in NFD.")
         self._add(rng, "thrown away.txt", "text/plain", when, everything, "Gone.").trashed = True
 
 
 def content_of(file: File) -> bytes:
     """The bytes of a file, of the type that it says it is of."""
-    if file.encoding == "as it is":
-        return file.text.encode()
+    if file.made is not None:
+        return file.made()
     match file.mime_type:
         case "application/pdf":
             return _pdf(file.text)

@@ -10,9 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Kind = Literal[
     "status", "slow", "cut", "duplicate", "reorder", "cycle", "malformed_item", "truncated", "html", "empty",
-    "tool_error", "expire_tokens",
+    "tool_error", "expire_tokens", "raw",
 ]  # fmt: skip
-DATA_KINDS = frozenset({"duplicate", "reorder", "cycle", "malformed_item", "truncated", "empty"})
+DATA_KINDS = frozenset({"duplicate", "reorder", "cycle", "malformed_item", "truncated", "empty", "raw"})
+RAW = "sandbox.raw"
+"""The member of a record that `raw` replaces on the wire; the twin only says which record."""
 
 
 class Fault(BaseModel):
@@ -29,11 +31,14 @@ class Fault(BaseModel):
     status: Literal[401, 403, 429, 500, 503] | None = None
     retry_after: float | None = None
     seconds: float = Field(default=1.0, ge=0)
+    raw: str = ""  # members of a JSON object, as they are to be sent, be they JSON or not
 
     @model_validator(mode="after")
     def _status_where_needed(self) -> "Fault":
         if self.kind == "status" and self.status is None:
             raise ValueError("a fault of kind 'status' needs a status")
+        if (self.kind == "raw") != bool(self.raw):
+            raise ValueError("a fault of kind 'raw' needs what is sent, and no other does")
         return self
 
     def matches(self, provider: str, tool: str, arguments: dict[str, Any]) -> bool:

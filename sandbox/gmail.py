@@ -1,7 +1,8 @@
 """Google's official remote Gmail server (`gmailmcp.googleapis.com/mcp/v1`), as far as three read-only tools go.
 
-Its traps are kept: a search shows the five oldest messages of a thread and does not say so, drafts are found unless
-excluded and come along with their thread, a message has a date without a time, the last page may be an empty object.
+Its traps are kept: a search shows the five oldest messages of a thread and does not say so, a thread with its contents
+is cut after ten, drafts are found unless excluded and come along with their thread, a message has a date without a
+time, the last page may be an empty object.
 """
 
 import json
@@ -16,13 +17,15 @@ from mcp.types import Tool
 from starlette.routing import Route
 
 from sandbox import google
+from sandbox.faults import RAW
 from sandbox.fiction import World
 from sandbox.mailbox import Mailbox, Message, Thread
 from sandbox.provider import McpServer, Refusal, Report, Structured
 from sandbox.world import Organization
 
 PAGE, LARGEST_PAGE, SHOWN, MOST_MESSAGES, MOST_COUNTED = 20, 50, 5, 10, 201
-_TERM = re.compile(r'(-?)(in|after|before|subject):("[^"]*"|\S+)|(\S+)')
+WITH_CONTENT = ("FULL_CONTENT", "PLAIN_TEXT")
+_TERM = re.compile(r'(-?)(in|after|before|subject|from):("[^"]*"|\S+)|(\S+)')
 
 
 class Gmail:
@@ -69,7 +72,11 @@ class Gmail:
 
     def truth(self, organization: Organization) -> dict[str, dict[str, Any]]:
         messages = {
-            message.id: {"subject": message.subject, "date": f"{message.sent:%Y-%m-%d}", "text": message.text}
+            message.id: {
+                "subject": message.subject,
+                "date": message.dated or f"{message.sent:%Y-%m-%d}",
+                "text": message.text,
+            }
             for thread in self.mailboxes[organization.slug].threads.values()
             for message in thread.messages
             if not thread.trashed and not message.is_draft
@@ -92,6 +99,8 @@ class Gmail:
                 items.reverse()
             case "malformed_item":
                 items[len(items) // 2] = {"id": 7}
+            case "raw":
+                items[len(items) // 2] = {**items[len(items) // 2], RAW: None}
             case "truncated":
                 del items[max(1, len(items) // 2) :]
             case "empty":
@@ -127,7 +136,8 @@ def _get_thread(mailbox: Mailbox, arguments: dict[str, Any]) -> dict[str, Any]:
     if thread is None:
         raise Refusal(json.dumps(google.error_body(404)))
     shape = arguments.get("messageFormat", "FULL_CONTENT")
-    return {"id": thread.id, "messages": [_message(message, shape) for message in thread.messages[:MOST_MESSAGES]]}
+    most = MOST_MESSAGES if shape in WITH_CONTENT else len(thread.messages)
+    return {"id": thread.id, "messages": [_message(message, shape) for message in thread.messages[:most]]}
 
 
 def _get_message(mailbox: Mailbox, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -145,14 +155,14 @@ def _message(message: Message, shape: str) -> dict[str, Any]:
         "subject": message.subject,
         "sender": message.sender,
         "toRecipients": message.to,
-        "date": f"{message.sent:%Y-%m-%d}",
+        "date": message.dated or f"{message.sent:%Y-%m-%d}",
         "labelIds": ["DRAFT"] if message.is_draft else list(message.labels),
     }
     if message.cc:
         told["ccRecipients"] = message.cc
     if message.attachments:
         told["attachmentIds"] = message.attachments
-    if shape in ("FULL_CONTENT", "PLAIN_TEXT"):
+    if shape in WITH_CONTENT:
         told["htmlBody" if message.is_html else "plaintextBody"] = message.text
     return told
 
@@ -178,6 +188,8 @@ def _test(operator: str, value: str, word: str, is_excluded: bool) -> Callable[[
         case "before":
             day = _day(value)
             return lambda message: message.sent.date() < day
+        case "from":
+            return lambda message: (value.casefold() in message.sender.casefold()) is not is_excluded
         case "subject":
             return lambda message: value.casefold() in message.subject.casefold()
     return lambda message: word in f"{message.subject} {message.sender} {message.text}".casefold()

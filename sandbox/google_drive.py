@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from sandbox import google
 from sandbox.drive_files import FOLDER, NATIVE, OFFICE, Drive, File, content_of
+from sandbox.faults import RAW
 from sandbox.fiction import World
 from sandbox.pages import page
 from sandbox.provider import McpServer, Refusal, Report, Structured
@@ -112,6 +113,8 @@ class GoogleDrive:
                 items.reverse()
             case "malformed_item":
                 items[len(items) // 2] = {"title": "no id"}
+            case "raw":
+                items[len(items) // 2] = {**items[len(items) // 2], RAW: None}
             case "truncated":
                 del items[len(items) // 2 :]
             case "empty":
@@ -147,7 +150,7 @@ class GoogleDrive:
         if file.parent_id:
             told["parentId"] = file.parent_id
         if file.mime_type not in NATIVE and file.mime_type != FOLDER:
-            told["fileSize"] = str(file.size or len(file.text.encode("utf-8", "surrogatepass")))
+            told["fileSize"] = str(file.size or len(file.made() if file.made else file.text.encode()))
         if snippets and file.text:
             told["contentSnippet"] = file.text[:200]
         return told

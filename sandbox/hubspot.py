@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sandbox.faults import RAW
 from sandbox.fiction import World
 from sandbox.hubspot_npm import HubSpotNpm
 from sandbox.hubspot_records import DEFINITIONS, OBJECT_TYPES, Portal, hub_id, iso, object_type, owner_id
@@ -139,6 +140,8 @@ class HubSpot:
                 items.reverse()
             case "malformed_item":
                 items[len(items) // 2] = {**items[len(items) // 2], "properties": "not an object"}
+            case "raw":
+                items[len(items) // 2] = {**items[len(items) // 2], RAW: None}
             case "truncated":
                 del items[len(items) // 2 :]
             case "empty":

@@ -185,7 +185,7 @@ def _deal(deal: Deal) -> Properties:
         "deal_currency_code": deal.currency,
         "dealstage": deal.stage,
         "pipeline": "default",
-        "closedate": _midnight(deal.closes) if deal.closes else None,
+        "closedate": _midnight(deal.closes) if isinstance(deal.closes, date) else deal.closes,
         "description": deal.description,
         "hs_primary_associated_company": _text(deal.company_id),
     }

@@ -1,5 +1,7 @@
 """Stands before an endpoint: notes each call, and lets an ordered fault befall it on the wire."""
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.calls import CallLog
-from sandbox.faults import Fault, FaultPlan
+from sandbox.faults import RAW, Fault, FaultPlan
 from sandbox.grants import GrantBook
 from sandbox.provider import Provider
 
@@ -20,6 +22,7 @@ ACCOUNT = "sandbox.account"
 """Where in the ASGI scope the gate leaves the organisation that the token opens."""
 ASKED = "sandbox.asked"
 """Where in the ASGI scope the endpoint finds what the request is about."""
+_MARKED = re.compile(rb'(\\?)"%s\\?":\s?null' % re.escape(RAW).encode())
 LOGIN_PAGE = "<!doctype html><title>Sign in</title><h1>Please sign in</h1><p>Sandbox: fiction.</p>"
 
 
@@ -68,6 +71,8 @@ class Intercepted:
                 await HTMLResponse(LOGIN_PAGE)(scope, receive, send)
             case Fault(kind="cut"):
                 await _cut(self.app, scope, receive, send)
+            case Fault(kind="raw"):
+                await _send_raw(fault.raw, self.app, scope, receive, send)
             case Fault(kind="slow"):
                 await anyio.sleep(fault.seconds)
                 await self.app(scope, receive, send)
@@ -98,6 +103,26 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 async def _cut(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Promise the whole answer and send half of it: the server then drops a connection left unfinished."""
+    start, whole = await _held(app, scope, receive)
+    await send(_promising(start, whole))
+    await send({"type": "http.response.body", "body": whole[: len(whole) // 2], "more_body": True})
+
+
+async def _send_raw(raw: str, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """The answer with what was ordered in the place of the member that the twin has marked: no library for JSON would
+    write that. Inside a block of text it is escaped, as the text around it is."""
+    start, whole = await _held(app, scope, receive)
+
+    def written(marked: re.Match[bytes]) -> bytes:
+        return (json.dumps(raw)[1:-1] if marked[1] else raw).encode()
+
+    whole = _MARKED.sub(written, whole)
+    await send(_promising(start, whole))
+    await send({"type": "http.response.body", "body": whole})
+
+
+async def _held(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
+    """How an answer starts, and all of its body."""
     held: list[Message] = []
 
     async def hold(message: Message) -> None:
@@ -105,7 +130,9 @@ async def _cut(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None
 
     await app(scope, receive, hold)
     start, *parts = held
-    whole = b"".join(part.get("body", b"") for part in parts)
+    return start, b"".join(part.get("body", b"") for part in parts)
+
+
+def _promising(start: Message, whole: bytes) -> Message:
     headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
-    await send({**start, "headers": [*headers, (b"content-length", str(len(whole)).encode())]})
-    await send({"type": "http.response.body", "body": whole[: len(whole) // 2], "more_body": True})
+    return {**start, "headers": [*headers, (b"content-length", str(len(whole)).encode())]}

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 
-from sandbox.awkward import BIDI, INJECTION, ZERO_WIDTH
+from sandbox.awkward import BIDI, INJECTION, SECRETS, ZERO_WIDTH
 from sandbox.fiction import Author
 from sandbox.world import Company, Contact, Organization, moment
 
-MOST_REPLIES = 8  # a thread of ten would be cut by the server: that is ordered as a fault
+MOST_REPLIES = 8  # a thread of ten is cut by the server; one that is planted is longer
 ASKED = ("Could you send a first figure for {work}?", "We would like to talk about {work}, {timing}.")
 ANSWERED = ("Thank you. {scope} {constraint}", "Understood. We can begin {timing}.", "What matters most here: {cares}?")
+NO_DAYS = ("0000-00-00", "2026-11-03T24:00:00Z", "2016-12-31T23:59:60Z", "10000-01-01", "9999-12-31T23:59:59-08:00")
 SIGNED = "Best regards,\n{name}\n{title}\n{house}"
 
 
@@ -30,6 +31,7 @@ class Message:
     labels: list[str] = field(default_factory=lambda: ["INBOX"])
     is_html: bool = False
     is_draft: bool = False
+    dated: str | None = None  # what its header says, where no calendar has that
 
 
 @dataclass(eq=False)
@@ -157,18 +159,42 @@ class Mailbox:
         draft.is_draft = True
         drafted.messages.append(draft)
         sent = html.messages[0].sent
-        everybody = [f"person{number}@list.example" for number in range(60)]
+        everybody = [f"person{number}@list.example" for number in range(10_000)]
+        log = "\n".join(" ".join(f"{line * 8 + word:07x}" for word in range(8)) for line in range(18_000))
+        inside = "See below."
+        for depth in range(60):
+            inside = f"Level {60 - depth}\n\nBegin forwarded message:\n\nFrom: a@b.example\nSubject: Fwd\n\n{inside}"
         for sender, to, subject, text in (
             ("Weekly <newsletter@news.example>", [admin.email], "This week", "<table><tr><td>Offers</td></tr></table>"),
             (admin.email, [user.email for user in self.organization.users], "Rota", "Who is in on Friday?"),
             ("office@list.example", everybody, "To all", "The gate is shut on Monday."),
             ("nobody", [admin.email], "", ""),
             ("Only A. Subject <only@subject.example>", [admin.email], "Call me back", ""),
+            ("saw@workshop.example", [admin.email], "Everything that the saw has logged", log),
+            ("a@b.example", [admin.email], "Fwd: Fwd: Fwd:", inside),
+            ("joiner@post.example", [admin.email], "What you need to get in", f"Here: {', '.join(SECRETS)}"),
+            *(("clock@post.example", [admin.email], f"Dated {day}", "Late again.") for day in NO_DAYS),
         ):
             message = Message(self._new_id(rng), sent, sender, to, subject, text)
+            message.dated = subject.removeprefix("Dated ") if subject.startswith("Dated ") else None
             self.threads[message.id] = Thread(message.id, [message])
+        self._write_long(rng, sent)
         trashed = Message(self._new_id(rng), sent, "spam@elsewhere.example", [admin.email], "Win", "Nothing.")
         self.threads[trashed.id] = Thread(trashed.id, [trashed], trashed=True)
+
+    def _write_long(self, rng: Random, sent: datetime) -> None:
+        """A thread that the server cuts: four of its last day are shown, and four more are not."""
+        admin, other = self.organization.admin.email, "talker@post.example"
+        days = [timedelta(days=-6 + number) for number in range(6)] + [timedelta(minutes=number) for number in range(8)]
+        messages = [
+            Message(
+                self._new_id(rng), sent + day, *((other, [admin]) if number % 2 else (admin, [other])),
+                "About the gate", f"Line {number} about the gate.",
+            )
+            for number, day in enumerate(days)
+        ]  # fmt: skip
+        messages[-1].sender = "gatekeeper@post.example"  # whom the rest of the thread does not show
+        self.threads[messages[0].id] = Thread(messages[0].id, messages)
 
 
 def _ids(messages: Iterable[Message]) -> list[str]:

@@ -8,4 +8,4 @@ PAGES = Environment(loader=PackageLoader("sandbox"), autoescape=True)
 
 def page(template: str, provider: str, status: int = 200, **facts: object) -> HTMLResponse:
     text = PAGES.get_template(template).render(provider=provider, **facts)
-    return HTMLResponse(text, status_code=status, headers={"Cache-Control": "no-store"})
+    return HTMLResponse(text.encode("utf-8", "replace"), status_code=status, headers={"Cache-Control": "no-store"})

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from sandbox import quickbooks_query
 from sandbox.books import STREAMS, Books, local
+from sandbox.faults import RAW
 from sandbox.fiction import World
 from sandbox.provider import McpServer, OAuthFacts, Refusal, Report, RestServer
 from sandbox.quickbooks_intuit import IntuitServer
@@ -137,6 +138,8 @@ class Accounting:
                 rows.reverse()
             case "malformed_item":
                 rows[len(rows) // 2] = {**rows[len(rows) // 2], "Id": {"no": "id"}}
+            case "raw":
+                rows[len(rows) // 2] = {**rows[len(rows) // 2], RAW: None}
             case "truncated":
                 del rows[len(rows) // 2 :]
             case "empty":

@@ -14,6 +14,7 @@ from mcp.types import Tool
 
 from sandbox import quickbooks_query
 from sandbox.books import Books
+from sandbox.faults import RAW
 from sandbox.provider import ProseErrors, Refusal, Texts
 from sandbox.world import Organization
 
@@ -73,6 +74,8 @@ class IntuitServer(ProseErrors):
                 blocks.reverse()
             case "malformed_item":
                 blocks[len(blocks) // 2] = json.dumps({"Id": 7})
+            case "raw":
+                blocks[len(blocks) // 2] = json.dumps({**json.loads(blocks[len(blocks) // 2]), RAW: None})
             case "truncated":
                 del blocks[len(blocks) // 2 :]
             case "empty":

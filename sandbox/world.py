@@ -79,7 +79,7 @@ class Deal(Record):
     amount: int | None
     currency: str
     stage: str
-    closes: date | None
+    closes: date | str | None  # as text where no calendar has it
     company_id: int | None
     contact_ids: list[int]
     description: str | None

@@ -8,7 +8,9 @@ import base64
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
@@ -124,16 +126,17 @@ class Organisation:
 @pytest.fixture
 def new_organisation(owner: psycopg.Connection) -> Callable[..., Organisation]:
     """Make an organisation with an admin and a plain member."""
+    return partial(make_organisation, owner)
 
-    def make(slug: str = "harbour-joinery") -> Organisation:
-        made = Organisation(uuid4(), slug, uuid4(), uuid4())
-        owner.execute("insert into organizations (id, slug, name) values (%s, %s, %s)", [made.id, slug, slug.title()])
-        for user, role in ((made.admin, "admin"), (made.member, "member")):
-            owner.execute("insert into auth.users (id, email) values (%s, %s)", [user, f"{role}@{slug}.example"])
-            owner.execute("insert into organization_members values (%s, %s, %s)", [made.id, user, role])
-        return made
 
-    return make
+def make_organisation(owner: psycopg.Connection, slug: str = "harbour-joinery") -> Organisation:
+    """An organisation with an admin and a plain member."""
+    made = Organisation(uuid4(), slug, uuid4(), uuid4())
+    owner.execute("insert into organizations (id, slug, name) values (%s, %s, %s)", [made.id, slug, slug.title()])
+    for user, role in ((made.admin, "admin"), (made.member, "member")):
+        owner.execute("insert into auth.users (id, email) values (%s, %s)", [user, f"{role}@{slug}.example"])
+        owner.execute("insert into organization_members values (%s, %s, %s)", [made.id, user, role])
+    return made
 
 
 @pytest.fixture
@@ -152,11 +155,18 @@ def sandbox() -> Iterator[Outside]:
 @pytest.fixture
 def outside(sandbox: Outside, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
     """The sandbox as new, with the product's environment pointing at it."""
+    with as_new(sandbox, monkeypatch):
+        yield sandbox
+
+
+@contextmanager
+def as_new(sandbox: Outside, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The sandbox on its first day, with the product's environment pointing at it."""
     sandbox.control("POST", "reset")
     for name, value in sandbox.environment().items():
         monkeypatch.setenv(name, value)
     provider_settings.cache_clear()
-    yield sandbox
+    yield
     provider_settings.cache_clear()
 
 
@@ -187,25 +197,28 @@ def engine(database: Database, queue: SyncQueue, gateway: McpGateway, embedder: 
 @pytest.fixture
 def keep_grant(web_database: Database, vault: EnvelopeVault) -> Callable[[Organisation, Provider, Grant], UUID]:
     """Make a connection of a grant, as the callback does; returns it. A full sync is queued."""
+    return partial(store_grant, web_database, vault)
 
-    def keep_grant(organisation: Organisation, provider: Provider, grant: Grant) -> UUID:
-        with web_database.user(organisation.admin, org_id=organisation.id, as_authenticated=False) as transaction:
-            source_id = transaction.execute(
-                "select private.begin_connection(%s, %s, %s, %s, %s, %s, 'redirect') as id",
-                [organisation.id, provider.name, os.urandom(32), b"browser", b"verifier", provider.oauth.issuer],
-            ).fetchone()["id"]
-            tokens = vault.for_connection(organisation.id, source_id, transaction)
-            transaction.execute(
-                "select private.complete_connection(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-                [
-                    organisation.id, source_id, tokens.store_token(grant.access_token, "access"),
-                    tokens.store_token(grant.refresh_token, "refresh"), grant.expires_at, grant.scopes,
-                    grant.account.id, grant.account.name, provider.mcp_url,
-                ],
-            )  # fmt: skip
-        return source_id
 
-    return keep_grant
+def store_grant(
+    web_database: Database, vault: EnvelopeVault, organisation: Organisation, provider: Provider, grant: Grant
+) -> UUID:
+    """A connection of a grant, as the callback makes it; a full sync is queued."""
+    with web_database.user(organisation.admin, org_id=organisation.id, as_authenticated=False) as transaction:
+        source_id: UUID = transaction.execute(
+            "select private.begin_connection(%s, %s, %s, %s, %s, %s, 'redirect') as id",
+            [organisation.id, provider.name, os.urandom(32), b"browser", b"verifier", provider.oauth.issuer],
+        ).fetchone()["id"]
+        tokens = vault.for_connection(organisation.id, source_id, transaction)
+        transaction.execute(
+            "select private.complete_connection(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                organisation.id, source_id, tokens.store_token(grant.access_token, "access"),
+                tokens.store_token(grant.refresh_token, "refresh"), grant.expires_at, grant.scopes,
+                grant.account.id, grant.account.name, provider.mcp_url,
+            ],
+        )  # fmt: skip
+    return source_id
 
 
 @pytest.fixture
@@ -213,12 +226,17 @@ def connect(keep_grant: Callable[[Organisation, Provider, Grant], UUID], outside
     """Connect an organisation to a provider, with its admin's consent."""
 
     def connect(organisation: Organisation, provider: Provider = HUBSPOT) -> UUID:
-        state, verifier, redirect = token_urlsafe(48), token_urlsafe(48), redirect_uri(provider, Settings())
-        back = outside.consent(authorisation_url(provider, state, verifier, redirect), organisation.slug)
-        callback = httpx.URL(back).params
-        return keep_grant(organisation, provider, exchange(provider, callback["code"], verifier, redirect, callback))
+        return keep_grant(organisation, provider, consented(outside, organisation, provider))
 
     return connect
+
+
+def consented(outside: Outside, organisation: Organisation, provider: Provider) -> Grant:
+    """What comes of an admin's consent."""
+    state, verifier, redirect = token_urlsafe(48), token_urlsafe(48), redirect_uri(provider, Settings())
+    back = outside.consent(authorisation_url(provider, state, verifier, redirect), organisation.slug)
+    callback = httpx.URL(back).params
+    return exchange(provider, callback["code"], verifier, redirect, callback)
 
 
 @dataclass(frozen=True)

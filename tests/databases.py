@@ -49,7 +49,7 @@ class _Lent:
 
 
 class Databases:
-    """The databases of one server, which holds the template. One test at a time."""
+    """The databases of one server, which holds the template. One that came back is kept for whoever asks next."""
 
     def __init__(self, socket_dir: str) -> None:
         self._socket_dir = socket_dir

@@ -102,6 +102,7 @@ def _metadata(outcome: Outcome, held: Mapping[str, Any]) -> dict[str, Any]:
         "removed": kept.removed,
         "embedded": kept.embedded,
         "quarantined": kept.quarantined,
+        "mended": kept.mended,
     }
     if held["watermark"] is not None:
         metadata["watermark"] = dg.MetadataValue.timestamp(held["watermark"])

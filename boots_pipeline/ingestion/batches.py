@@ -24,6 +24,7 @@ _NAME = 200  # characters of an id that serves as a name only
 class Batch:
     """Items that are kept together, and where the listing goes on after them (None: it was read to its end)."""
 
+    until: datetime  # when the listing began: a later date is of another clock than the provider's, or somebody's joke
     items: list[Clean] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
@@ -45,23 +46,28 @@ class Batch:
                 self.reject(item.external_id, str(reason))
             else:
                 self.items.append(kept)
-                self.newest = max(filter(None, (self.newest, item.updated_at)), default=None)
+                self._note(item.updated_at)
                 self.size += len(kept.json)
         self.unchanged += page.unchanged
         self.deleted += page.deleted
-        self.newest = max(filter(None, (self.newest, page.newest)), default=None)
+        for date in page.dates:
+            self._note(date)
         self.cut += page.cut
         self.cursor = page.cursor
         self.expected = page.total if page.total is not None else self.expected
+
+    def _note(self, date: datetime | None) -> None:
+        if date is not None and date <= self.until:
+            self.newest = max(self.newest or date, date)
 
     def reject(self, external_id: str, reason: str) -> None:
         """Name an item that cannot be kept."""
         self.rejected.append(Rejected(text(external_id)[:_NAME], reason))
 
 
-async def gather(pages: AsyncIterator[Page], *, first_is_one_page: bool) -> AsyncIterator[Batch]:
+async def gather(pages: AsyncIterator[Page], *, first_is_one_page: bool, until: datetime) -> AsyncIterator[Batch]:
     """Batches of pages, in order. The last one has no cursor. What was gathered before an error comes before it."""
-    batch, begun, full_at_once = Batch(), time.monotonic(), first_is_one_page
+    batch, begun, full_at_once = Batch(until), time.monotonic(), first_is_one_page
     try:
         async for page in pages:
             batch.add(page)
@@ -69,7 +75,7 @@ async def gather(pages: AsyncIterator[Page], *, first_is_one_page: bool) -> Asyn
             full = len(batch.items) + len(batch.unchanged) >= _ITEMS or batch.size >= _BYTES or waited >= _SECONDS
             if full or full_at_once or page.cursor is None:
                 yield batch
-                batch, begun, full_at_once = Batch(), time.monotonic(), False
+                batch, begun, full_at_once = Batch(until), time.monotonic(), False
     except BootsError:
         if batch.cursor is not None:
             yield batch

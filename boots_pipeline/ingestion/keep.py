@@ -48,6 +48,7 @@ class Kept:
     removed: int = 0
     embedded: int = 0
     quarantined: int = 0
+    mended: int = 0  # kept without what Postgres cannot hold
 
 
 @dataclass
@@ -93,6 +94,7 @@ class Keeper:
                 removed=self._remove(transaction, rows, batch.deleted),
                 embedded=sum(row.vector is not None for row in rows),
                 quarantined=len(rejected),
+                mended=sum(item.mended for item in items),
             )
             self._fence(transaction, checkpoint, kept, batch.expected)
             self._write(transaction, rows, model)
@@ -185,11 +187,12 @@ class Keeper:
                                             else coalesce(items_expected, 0) + %s end,
                       documents_added = documents_added + %s, documents_changed = documents_changed + %s,
                       documents_unchanged = documents_unchanged + %s, documents_removed = documents_removed + %s,
-                      documents_embedded = documents_embedded + %s, items_quarantined = items_quarantined + %s
+                      documents_embedded = documents_embedded + %s, items_quarantined = items_quarantined + %s,
+                      items_mended = items_mended + %s
                 where org_id = %s and id = %s and lease_token = %s""",
             [
                 Jsonb({self._stream: checkpoint}), kept.seen, expected, expected, kept.added, kept.changed,
-                kept.unchanged, kept.removed, kept.embedded, kept.quarantined,
+                kept.unchanged, kept.removed, kept.embedded, kept.quarantined, kept.mended,
                 self._job.org_id, self._job.id, self._job.lease_token,
             ],
         )  # fmt: skip

@@ -23,7 +23,7 @@ class Listed:
 
     stream: str
     listed_from: datetime
-    newest: datetime | None  # the latest change that was seen, by the provider's clock
+    newest: datetime | None  # the latest change before the listing began that was seen, by the provider's clock
     complete: bool
     expected: int | None
     cut: int  # records that the server is known to have left out of its pages

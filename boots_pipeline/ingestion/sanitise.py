@@ -5,7 +5,7 @@ wedged a whole source somewhere (reference: faults C1 to C9).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -27,6 +27,7 @@ class Clean:
     external_id: str
     json: bytes
     version: str | None = None
+    mended: bool = field(default=False, compare=False)  # something of it could not be kept to the letter
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -39,13 +40,15 @@ def clean(external_id: str, payload: Any, version: str | None = None) -> Clean:
     """Raises BadItem, in words that a person may read and that hold nothing of the item."""
     if not isinstance(payload, dict):
         raise BadItem("it is not an object")
-    external_id = text(external_id)
+    told, external_id = external_id, text(external_id)
     if not 0 < len(external_id) <= _ID_CHARACTERS:
         raise BadItem(f"its id is empty or longer than {_ID_CHARACTERS} characters")
-    encoded = orjson.dumps(_value(payload, 0))
+    storable = _value(payload, 0)
+    encoded = orjson.dumps(storable)
     if len(encoded) > _BYTES:
         raise BadItem(f"it is larger than {_BYTES // 1_000_000} MB")
-    return Clean(external_id, encoded, text(version) if version is not None else None)
+    mended = storable != payload or external_id != told
+    return Clean(external_id, encoded, text(version) if version is not None else None, mended)
 
 
 def text(value: str) -> str:

@@ -130,7 +130,7 @@ class SyncEngine:
                 """select s.external_account_id, j.items_seen as seen, j.documents_added as added,
                           j.documents_changed as changed, j.documents_unchanged as unchanged,
                           j.documents_removed as removed, j.documents_embedded as embedded,
-                          j.items_quarantined as quarantined
+                          j.items_quarantined as quarantined, j.items_mended as mended
                      from ingestion_jobs j join connected_sources s on s.org_id = j.org_id and s.id = j.source_id
                     where j.org_id = %s and j.id = %s""",
                 [job.org_id, job.id],
@@ -195,7 +195,7 @@ class SyncEngine:
 
     async def _read_pages(self, run: "_Stream", keeper: Keeper, checkpoint: dict[str, Any]) -> dict[str, Any]:
         """Pull ahead while batches are written."""
-        since = _moment(checkpoint["since"])
+        since, until = _moment(checkpoint["since"]), datetime.fromisoformat(checkpoint["listed_from"])
 
         async def known(versions: Mapping[str, str]) -> AbstractSet[str]:
             return await asyncio.to_thread(keeper.kept_in_version, versions)
@@ -207,7 +207,9 @@ class SyncEngine:
                 run.tools, run.stream, since=since, cursor=checkpoint["cursor"], known=known
             )
             try:
-                async for batch in gather(_counted(listing), first_is_one_page=checkpoint["cursor"] is None):
+                async for batch in gather(
+                    _counted(listing), first_is_one_page=checkpoint["cursor"] is None, until=until
+                ):
                     run.lease.check()
                     await ahead.put(batch)
             except BootsError:
@@ -237,7 +239,7 @@ class SyncEngine:
 
     async def _retry_quarantined(self, run: "_Stream", keeper: Keeper, checkpoint: dict[str, Any]) -> None:
         """Items that could not be kept last time, asked for by id: a delta would never meet them again."""
-        batch, gone = Batch(), []
+        batch, gone = Batch(datetime.fromisoformat(checkpoint["listed_from"])), []
         for external_id in await asyncio.to_thread(self._quarantined, run):
             try:
                 item = await run.tools.profile.read(run.tools, run.stream, external_id)

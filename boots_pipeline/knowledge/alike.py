@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from unicodedata import normalize
 
 import numpy as np
 from rapidfuzz import fuzz, process
@@ -19,8 +20,8 @@ _WITHOUT_MEANING = frozenset({
 
 
 def plain_name(name: str) -> str:
-    """A name without case, punctuation and legal form, in words."""
-    words = re.findall(r"\w+", re.sub("['\u2019]", "", name.casefold()))
+    """A name without case, punctuation and legal form, in words. An accent may come as a letter of its own."""
+    words = re.findall(r"\w+", re.sub("['\u2019]", "", normalize("NFC", name).casefold()))
     telling = [word for word in words if word not in _WITHOUT_MEANING]
     return " ".join(telling or words)
 

@@ -6,6 +6,7 @@ Where two share one, the domain follows in brackets; where that does not tell th
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from unicodedata import normalize
 from uuid import UUID
 
 _LONGEST = 200
@@ -35,7 +36,7 @@ def unique_names(clients: Mapping[UUID, Naming]) -> dict[UUID, str]:
 
 
 def _clean(name: str) -> str:
-    return " ".join(name.split())[:_LONGEST].strip() or "A client without a name"
+    return " ".join(normalize("NFC", name).split())[:_LONGEST].strip() or "A client without a name"
 
 
 def _told_apart(name: str, naming: Naming, by: str | None) -> str:

@@ -1,12 +1,10 @@
 """What a tool answered, before a profile has read it: text, structure, or an error; and what most servers mean by
-them."""
+them. One record of a page that no parser takes must not cost the page."""
 
 import json
 import re
 from dataclasses import dataclass
 from typing import Any
-
-import orjson
 
 from boots_pipeline.errors import BadPage
 
@@ -17,6 +15,13 @@ _STATUS = re.compile(
       | \bstatus(?:[ _]?code)?\\?["']?[ :=]+["']?([1-5]\d\d)\b
       | \bHTTP(?:/[\d.]+)?[ :]+([1-5]\d\d)\b""",
     re.IGNORECASE | re.VERBOSE,
+)
+
+_DEEPEST = 150  # levels: parsers give up at 200 and more, the sanitiser at 60
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]|-?\d{4000,}', re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
 )
 
 
@@ -61,12 +66,40 @@ def json_of(answer: Answer) -> Any:
 
 def json_in(text: str) -> Any:
     """The JSON of a text. Raises BadPage."""
+    # The standard parser takes what others do not: NaN, halves of a surrogate pair and whole numbers beyond 64 bits,
+    # which the sanitiser then sees to.
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        # The standard parser takes what orjson does not: NaN and lone surrogates, which the sanitiser then sees to.
         return json.loads(text)
     except (ValueError, RecursionError):
+        pass
+    try:
+        return json.loads(mended(text))
+    except (ValueError, RecursionError):
         raise BadPage("The server answered with something that is no JSON.") from None
+
+
+def mended(text: str) -> str:
+    """JSON as every parser takes it, of JSON that most refuse whole for a single value: what is nested too deep is
+    emptied, and the sanitiser refuses its record; half a surrogate pair is U+FFFD; a number of thousands of digits is
+    a text."""
+    kept, place, depth = [], 0, 0
+    for found in _TOKEN.finditer(text):
+        part = found[0]
+        if part in "[{":
+            depth += 1
+            if depth == _DEEPEST:
+                kept.append(text[place : found.end()])
+        elif part in "]}":
+            if depth == _DEEPEST:
+                place = found.start()
+            depth -= 1
+        elif depth < _DEEPEST:
+            whole = _ESCAPE.sub(_character, part) if part[0] == '"' else f'"{part}"'
+            if whole != part:
+                kept += text[place : found.start()], whole
+                place = found.end()
+    return "".join([*kept, text[place:] if depth < _DEEPEST else ""])
+
+
+def _character(escape: re.Match[str]) -> str:
+    return r"\ufffd" if escape["half"] else escape[0]

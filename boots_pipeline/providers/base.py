@@ -84,7 +84,7 @@ class Page:
     total: int | None = None
     unchanged: Sequence[str] = ()  # ids that are kept in the version that was listed: not read again
     deleted: Sequence[str] = ()  # ids that the provider says are gone
-    newest: datetime | None = None  # the latest change among `unchanged`
+    dates: Sequence[datetime] = ()  # of change, of what is `unchanged`
     cut: int = 0  # records of this page that the server is known to have left out
 
 

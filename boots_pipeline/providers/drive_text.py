@@ -10,7 +10,7 @@ import io
 import logging
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from selectolax.lexbor import LexborHTMLParser
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import openpyxl
 
 MOST_BYTES = 10_000_000  # downloaded; Drive itself exports no more
+MOST_CHARACTERS = 500_000  # of the text of a file; what comes after is not worth reading
 _MOST_UNPACKED = 200_000_000
+_MOST_MARKUP = 20_000_000  # of what is read into a tree, which is thirty times as large
 _MOST_PAGES = 500
 _MOST_CELLS = 200_000
 logging.getLogger("pypdf").setLevel(logging.ERROR)  # it warns of every quirk, with the file's own words
@@ -50,9 +52,12 @@ class _TooLarge(Exception):
 
 
 def _plain(content: bytes) -> str:
+    """What a file says of its own charset is not believed: UTF-7 hides markup, and the rest is wrong too often."""
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16", "replace")
     for encoding in ("utf-8-sig", "cp1252"):
         try:
-            return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else encoding)
+            return content.decode(encoding)
         except UnicodeDecodeError:
             continue
     return content.decode("utf-8", "replace")
@@ -69,14 +74,15 @@ def _html(content: bytes) -> str:
 def _pdf(content: bytes) -> str:
     import pypdf
 
-    reader = pypdf.PdfReader(io.BytesIO(content))
-    return "\n\n".join(page.extract_text() for page in reader.pages[:_MOST_PAGES])
+    pages = pypdf.PdfReader(io.BytesIO(content)).pages
+    read = "\n\n".join(_enough(page.extract_text() for page in pages[:_MOST_PAGES]))
+    return f"{read}\n\n(only the first {_MOST_PAGES} pages are read)" if len(pages) > _MOST_PAGES else read
 
 
 def _document(content: bytes) -> str:
     import docx
 
-    return "\n".join(_paragraphs(docx.Document(_unpackable(content))))
+    return "\n".join(_enough(_paragraphs(docx.Document(_unpackable(content, _MOST_MARKUP)))))
 
 
 def _paragraphs(document: "docx.document.Document") -> Iterator[str]:
@@ -94,7 +100,7 @@ def _sheet(content: bytes) -> str:
 
     workbook = openpyxl.load_workbook(_unpackable(content), read_only=True, data_only=True)
     try:
-        return "\n".join(_rows(workbook))
+        return "\n".join(_enough(_rows(workbook)))
     finally:
         workbook.close()
 
@@ -104,8 +110,9 @@ def _rows(workbook: "openpyxl.Workbook") -> Iterator[str]:
     for sheet in workbook.worksheets:
         yield f"# {sheet.title}"
         for row in sheet.iter_rows(values_only=True):
-            cells += len(row)
+            cells += max(1, len(row))  # a row without a cell takes as long
             if cells > _MOST_CELLS:
+                yield f"(only the first {_MOST_CELLS:,} cells are read)"
                 return
             filled = [str(value) for value in row if value is not None]
             if filled:
@@ -115,17 +122,32 @@ def _rows(workbook: "openpyxl.Workbook") -> Iterator[str]:
 def _slides(content: bytes) -> str:
     import pptx
 
-    slides = pptx.Presentation(_unpackable(content)).slides
+    slides = pptx.Presentation(_unpackable(content, _MOST_MARKUP)).slides
     return "\n\n".join(
-        "\n".join(shape.text_frame.text for shape in slide.shapes if shape.has_text_frame) for slide in slides
+        _enough("\n".join(shape.text_frame.text for shape in slide.shapes if shape.has_text_frame) for slide in slides)
     )
 
 
-def _unpackable(content: bytes) -> io.BytesIO:
+def _enough(parts: Iterable[str]) -> Iterator[str]:
+    """The parts of a text until there is more than is kept of it: a sheet of a million rows takes a minute to read."""
+    length = 0
+    for part in parts:
+        yield part
+        length += len(part) + 1
+        if length > MOST_CHARACTERS:
+            return
+
+
+def _unpackable(content: bytes, most_markup: int = _MOST_UNPACKED) -> io.BytesIO:
     """A zip whose parts are not larger than they may be: a bomb of 10 MB unpacks to 10 GB."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        if sum(part.file_size for part in archive.infolist()) > _MOST_UNPACKED:
-            raise _TooLarge(f"it unpacks to more than {_MOST_UNPACKED // 1_000_000} MB")
+        parts = archive.infolist()
+    for most, found in (
+        (_MOST_UNPACKED, parts),
+        (most_markup, [part for part in parts if part.filename.endswith((".xml", ".rels"))]),
+    ):
+        if sum(part.file_size for part in found) > most:
+            raise _TooLarge(f"it unpacks to more than {most // 1_000_000} MB")
     return io.BytesIO(content)
 
 

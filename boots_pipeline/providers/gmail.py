@@ -1,14 +1,16 @@
 """Gmail, through Google's official remote MCP server.
 
 Facts of 2026-11 (docs/providers.md names the sources): a search shows at most the five oldest messages of a thread and
-no mark that there are more, so every thread is read; a thread of ten or more may be cut there, too; a message carries
-a date without a time, in Pacific days; `after:` finds new messages only, so what was deleted is seen by a complete
-listing; drafts are found unless they are excluded, and come along in a thread that has other messages.
+no mark that there are more, so every thread is read; with their content, a thread of ten or more may be cut there, too,
+while without it all are named; a message carries a date without a time, in Pacific days; `after:` finds new messages
+only, so what was deleted is seen by a complete listing; drafts are found unless they are excluded, and come along in a
+thread that has other messages.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from email.utils import getaddresses
 from typing import Any
 
 from boots_pipeline.errors import BadItem, BadPage, Forbidden, StaleCursor
@@ -79,14 +81,20 @@ class GmailServer(Profile):
                 return
 
     async def read(self, tools: Tools, stream: str, external_id: str) -> Item | None:
-        if not tools.has("get_message"):
-            raise BadPage("Gmail's server cannot be asked for one message alone.")
-        message = await tools.call("get_message", {"messageId": external_id, "messageFormat": "FULL_CONTENT"})
-        if not message:
-            return None
-        if _id(message) != external_id:
-            raise BadPage("Gmail answered with another message than the one asked for.")
-        return _item(message, tools)
+        message = await _message(tools, external_id)
+        return _item(message, tools) if message is not None else None
+
+
+async def _message(tools: Tools, message_id: str) -> dict[str, Any] | None:
+    """One message; None when it is gone."""
+    if not tools.has("get_message"):
+        raise BadPage("Gmail's server cannot be asked for one message alone.")
+    message = await tools.call("get_message", {"messageId": message_id, "messageFormat": "FULL_CONTENT"})
+    if not message:
+        return None
+    if _id(message) != message_id:
+        raise BadPage("Gmail answered with another message than the one asked for.")
+    return dict(message)
 
 
 async def _search(tools: Tools, query: str, position: str | None) -> dict[str, Any]:
@@ -108,29 +116,62 @@ async def _read_thread(tools: Tools, listed: Mapping[str, Any]) -> _Thread:
             raise BadPage("Gmail answered with no messages where a thread was asked for.")
     except (Forbidden, BadItem, BadPage) as reason:
         return _Thread(rejected=[Rejected(one, str(reason)) for one in shown if one] or [_nameless(listed)])
-    thread = _Thread()
+    thread, met = _Thread(), set[str]()
     for message in told["messages"]:
-        if not _id(message):
-            thread.rejected.append(_nameless(listed))
-        elif "DRAFT" not in _labels(message):
-            thread.items.append(_item({**message, "threadId": listed["id"]}, tools))
-    met = {_id(message) for message in told["messages"]}
+        _take(thread, message, listed, tools)
+        met.add(_id(message))
+    if len(told["messages"]) >= _LONG:
+        await _read_hidden(tools, listed, thread, met)
+        if await _goes_on(tools, str(listed["id"]), thread.items):
+            thread.cut = 1  # at least: how many it does not say
     for missing in (one for one in shown if one and one not in met):
         thread.rejected.append(Rejected(missing, "Gmail showed it in a search and not in its thread"))
-    if len(told["messages"]) >= _LONG and await _goes_on(tools, str(listed["id"]), thread.items):
-        thread.cut = 1  # at least: how many it does not say
     return thread
 
 
+def _take(thread: _Thread, message: Any, listed: Mapping[str, Any], tools: Tools) -> None:
+    if not _id(message):
+        thread.rejected.append(_nameless(listed))
+    elif "DRAFT" not in _labels(message):
+        thread.items.append(_item({**message, "threadId": listed["id"]}, tools))
+
+
+async def _read_hidden(tools: Tools, listed: Mapping[str, Any], thread: _Thread, met: set[str]) -> None:
+    """What a long thread names and does not hand out with its content, one by one: a mailbox may have many such
+    threads, and a budget for all of them."""
+    told = await tools.call("get_thread", {"threadId": listed["id"], "messageFormat": "MINIMAL"})
+    named = [message for message in _messages(told) if _id(message) and "DRAFT" not in _labels(message)]
+    for hidden in (_id(message) for message in named if _id(message) not in met):
+        met.add(hidden)
+        try:
+            message = await _message(tools, hidden)
+        except (Forbidden, BadItem, BadPage) as reason:
+            thread.rejected.append(Rejected(hidden, str(reason)))
+        else:
+            if message is not None:
+                _take(thread, message, listed, tools)
+
+
 async def _goes_on(tools: Tools, thread_id: str, items: Sequence[Item]) -> bool:
-    """Whether a long thread has messages on a later day than those that were handed out."""
+    """Whether a long thread is known to have messages after those that were handed out: on a later day, or on the last
+    one from somebody of whom that day shows none. A search tells threads only, and days."""
     latest = max((item.updated_at for item in items if item.updated_at), default=None)
     if latest is None:
         return False
     subject = str(items[-1].payload.get("subject") or "").replace('"', " ").strip()
     narrowed = f' subject:"{subject}"' if subject else ""
-    later = await _search(tools, f"{_QUERY} after:{latest + timedelta(days=1):%Y/%m/%d}{narrowed}", None)
-    return any(_id(thread) == thread_id for thread in later.get("threads") or ())
+    senders = {
+        item.payload.get("sender") for item in items if item.updated_at and item.updated_at.date() == latest.date()
+    }
+    others = "".join(f" -from:{address}" for _, address in getaddresses(sorted(map(str, senders))) if "@" in address)
+    for query in (
+        f"after:{latest + timedelta(days=1):%Y/%m/%d}",
+        f"after:{latest:%Y/%m/%d} before:{latest + timedelta(days=1):%Y/%m/%d}{others}",
+    ):
+        found = await _search(tools, f"{_QUERY} {query}{narrowed}", None)
+        if any(_id(thread) == thread_id for thread in found.get("threads") or ()):
+            return True
+    return False
 
 
 def _item(message: Mapping[str, Any], tools: Tools) -> Item:

@@ -36,11 +36,11 @@ def document_of(payload: Mapping[str, Any]) -> Document:
     subject, text = _line(payload.get("subject")), written(body_of(payload))
     sender, others = _people(payload.get("sender")), _people(payload.get("toRecipients"), payload.get("ccRecipients"))
     names = _names_of_attachments(payload)
-    sent = moment(payload.get("date"))
+    sent, dated = moment(payload.get("date")), _line(payload.get("date"))[:40]
     heading = [
         f"From: {', '.join(_named(*one) for one in sender)}" if sender else "",
         f"To: {', '.join(_named(*one) for one in others[:_PEOPLE])}" if others else "",
-        f"Date: {sent:%Y-%m-%d}" if sent else "",
+        f"Date: {sent:%Y-%m-%d}" if sent else f"Date: {dated} (no date)" if dated else "",
         f"Attachments: {names}" if names else "",
     ]
     return Document(

@@ -28,14 +28,13 @@ from boots_pipeline.providers.base import (
     Tools,
     at_once,
 )
-from boots_pipeline.providers.drive_text import MOST_BYTES, is_readable, text_of
+from boots_pipeline.providers.drive_text import MOST_BYTES, MOST_CHARACTERS, is_readable, text_of
 from boots_pipeline.providers.google import GoogleProvider, google_oauth
 
 _PAGE = 50
 _FOLDER = "application/vnd.google-apps.folder"
 _NATIVE = {f"application/vnd.google-apps.{kind}" for kind in ("document", "spreadsheet", "presentation")}
 _DEEPEST = 20  # folders above a file; a folder may be its own ancestor's child
-_MOST_CHARACTERS = 500_000
 _QUERIES = Budget("queries", 325_000, 60)  # of a user
 
 
@@ -133,7 +132,7 @@ async def _page(
         [*rejected, *(each for each in read if isinstance(each, Rejected))],
         following,
         unchanged=sorted(unchanged),
-        newest=max((when for one in unchanged if (when := _modified(listed[one]))), default=None),
+        dates=[when for one in unchanged if (when := _modified(listed[one]))],
     )
 
 
@@ -166,8 +165,8 @@ async def _read_or_reject(tools: Tools, file: dict[str, Any], path: tuple[str, .
 async def _read(tools: Tools, file: dict[str, Any], path: tuple[str, ...]) -> Item:
     """A file with its text; one without a text that we can read says why."""
     text, why = await _text(tools, file)
-    if len(text) > _MOST_CHARACTERS:
-        text, why = text[:_MOST_CHARACTERS], f"only its first {_MOST_CHARACTERS:,} characters are read"
+    if len(text) > MOST_CHARACTERS:
+        text, why = text[:MOST_CHARACTERS], f"only its first {MOST_CHARACTERS:,} characters are read"
     payload = {**file, "folders": list(path), "text": text, "textMissing": why}
     return Item(file["id"], payload, updated_at=_modified(file), version=_version(file, path))
 

@@ -88,9 +88,9 @@ def _deal(record: Record) -> Document:
     name = record["dealname"] or f"Deal {record.id}"
     amount = " ".join(part for part in (record["deal_currency_code"], _amount(record["amount"])) if part)
     stage = _DEFAULT_STAGES.get(record["dealstage"], record["dealstage"])
-    closes = moment(record["closedate"])
+    closes, told = moment(record["closedate"]), record["closedate"][:40]
     parts = [name, amount, f"stage {stage}" if stage else ""]
-    parts.append(f"closes {closes:%Y-%m-%d}" if closes else "")
+    parts.append(f"closes {closes:%Y-%m-%d}" if closes else f"closes {told} (no date)" if told else "")
     facts = [Fact("deal", ", ".join(part for part in parts if part), record.modified)]
     company = record["hs_primary_associated_company"]
     return Document(

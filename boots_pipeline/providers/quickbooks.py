@@ -115,21 +115,30 @@ class IntuitServer(Profile):
     async def pages(
         self, tools: Tools, stream: str, *, since: datetime | None, cursor: Any | None, known: Known
     ) -> AsyncIterator[Page]:
-        """As the other server's, but customers twice: those that are active, then those that are not. Deletions are
-        told by none."""
-        kinds: list[bool | None] = [True, False] if stream == "customers" else [None]
-        position = cursor["position"] if cursor else None
-        for kind in kinds[kinds.index(cursor["active"]) if cursor else 0 :]:
+        """As the other server's, but customers in three rounds: those that are active, those that are not, and those
+        that became active meanwhile, which neither round met. Deletions are told by none."""
+        rounds: list[bool | None] = [True, False, True] if stream == "customers" else [None]
+        at: dict[str, Any] | None = cursor if cursor and "round" in cursor else None
+        at = at or {"round": 0, "position": None, "latest": None}
+        while at is not None:
+            number, position, latest = at["round"], at["position"], at["latest"]
 
-            async def ask(bounds: Bounds, order: str, place: int, kind: bool | None = kind) -> list[Any]:
-                criteria = [{"field": _UPDATED, "operator": operator, "value": at} for operator, at in bounds]
+            async def ask(bounds: Bounds, order: str, place: int, kind: bool | None = rounds[number]) -> list[Any]:
+                criteria = [{"field": _UPDATED, "operator": operator, "value": date} for operator, date in bounds]
                 return await _searched(tools, stream, kind, criteria, asc=order, offset=place, limit=_PAGE)
 
-            following = {"active": False, "position": None} if kind else None
-            async for page in _listing(ask, stream, position or _beginning(since)):
-                more = {"active": kind, "position": page.cursor} if page.cursor else following
-                yield Page(page.items, page.rejected, more)
-            position = None
+            # Whoever is made active is dated anew, so after everybody whom the first round met.
+            start = {"from": latest} if number == 2 and latest else _beginning(since)
+            async for page in _listing(ask, stream, position or start):
+                if number == 0:
+                    dates = (moment(latest), *(item.updated_at for item in page.items))
+                    newest = max((date for date in dates if date), default=None)
+                    latest = _written(newest) if newest else None
+                following = number if page.cursor else number + 1
+                at = (
+                    {"round": following, "position": page.cursor, "latest": latest} if following < len(rounds) else None
+                )
+                yield Page(page.items, page.rejected, at)
 
     async def read(self, tools: Tools, stream: str, external_id: str) -> Item | None:
         criteria = [{"field": "Id", "operator": "=", "value": _asked_for(external_id)}]

@@ -17,7 +17,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent
 
 from boots_pipeline.errors import BadPage, BootsError, ConfigError, Transient
-from boots_pipeline.providers.answers import Answer
+from boots_pipeline.providers.answers import Answer, mended
 from boots_pipeline.providers.base import Provider
 from boots_pipeline.resources.certificates import certificates
 from boots_pipeline.resources.mcp_errors import error_of
@@ -63,6 +63,7 @@ class _Transport(httpx2.AsyncBaseTransport):
         self._used: str | None = None
         self._refused: str | None = None
         self.failure: _Failure | None = None
+        self.mends = False  # one answer was none that the SDK could parse: its successors are made such
 
     def refuse_token(self) -> None:
         """A tool would not take the token that the server took: the next request goes with another one."""
@@ -95,6 +96,8 @@ class _Transport(httpx2.AsyncBaseTransport):
         request.headers.update({**self._headers, "Authorization": f"Bearer {self._used}"})
         response = await self._inner.handle_async_request(request)
         body = await _read(response)
+        if self.mends:
+            body = await asyncio.to_thread(lambda: mended(body.decode("utf-8", "replace")).encode())
         headers = [(k, v) for k, v in response.headers.items() if k.lower() not in _OF_THE_WIRE]
         return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
 
@@ -206,6 +209,7 @@ class Line:
                     return sorted_out
         if isinstance(error, MCPError) and error.code in (-32601, -32602):
             return ConfigError(f"{title}'s MCP server refused a call that its schema allows; update Boots.")
+        self._transport.mends = True
         return Transient(f"The connection to {title} broke, or its answer was no MCP.")
 
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
-from boots_pipeline.errors import BadItem
+from boots_pipeline.errors import BadItem, BadPage
 from boots_pipeline.ingestion.sanitise import clean, text
+from boots_pipeline.providers.answers import json_in, mended
 
 # Strings of any code point at all, lone surrogates and U+0000 among them.
 STRINGS = st.text(st.characters(codec=None, categories=None), max_size=20) | st.sampled_from(
@@ -98,6 +99,20 @@ def deep(levels: int) -> Any:
 def test_what_cannot_be_kept_is_refused_in_words(external_id: str, payload: Any, reason: str) -> None:
     with pytest.raises(BadItem, match=reason):
         clean(external_id, payload)
+
+
+def test_json_that_parsers_refuse_whole_is_mended_where_it_is_wrong() -> None:
+    digits, deep_text = "9" * 5_000, "[" * 100_000 + "]" * 100_000
+    odd = rf'{{"a": "\ud83e \\ud83e \ud83e\udd41", "n": [NaN, {digits}], "d": {deep_text}, "s": "[{{\"]"}}'
+    read = json_in(odd)
+    assert read == json.loads(mended(odd)) | {"n": [pytest.approx(math.nan, nan_ok=True), digits]}
+    assert (read["a"], read["s"]) == ("\ufffd \\ud83e \U0001f941", '[{"]')
+    with pytest.raises(BadItem, match="nested"):
+        clean("1", read)
+    sane = json.dumps({"a": [{"b": ["[", "\\", '"', 2**70, -1.5e3]}], "c\n": "\U0001f941"})
+    assert mended(sane) == sane
+    with pytest.raises(BadPage):
+        json_in('{"a": ')
 
 
 def test_what_can_be_mended_is() -> None:

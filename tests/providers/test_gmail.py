@@ -163,6 +163,27 @@ def test_what_a_long_thread_hides_is_counted_and_nothing_is_deleted(
     assert mailbox.kept() == kept
 
 
+def test_a_long_thread_is_whole_and_no_other_is_asked_for_twice(mailbox: Connected) -> None:
+    assert mailbox.sync().status == "completed"
+    gate = {key for key, row in mailbox.documents().items() if row["title"] == "About the gate"}
+    assert len(gate) == 14
+    asked = [call["arguments"] for call in mailbox.calls("get_thread")]
+    (long,) = [each["threadId"] for each in asked if each["messageFormat"] == "MINIMAL"]
+    assert ("messages", long) in gate
+    assert len(mailbox.calls("get_message")) == 4  # of a thread that was not cut, nothing is asked a second time
+
+
+def test_what_the_last_day_of_a_thread_hides_is_reported(mailbox: Connected) -> None:
+    # A server whose short form is cut, too. Of four hidden messages of one day the last is from somebody new.
+    mailbox.outside.fault(kind="truncated", times=None, match={"messageFormat": "MINIMAL"}, **THREAD)
+    outcome = mailbox.sync()
+    assert (outcome.status, outcome.message) == ("partial", "Gmail left 1 messages out of its answers.")
+    assert len(mailbox.truth()["messages"] - mailbox.kept()["messages"]) == 4
+    mailbox.outside.control("DELETE", "faults")
+    assert mailbox.sync("reconcile").status == "completed"
+    assert mailbox.kept() == mailbox.truth()
+
+
 @pytest.mark.parametrize(
     "fault",
     [

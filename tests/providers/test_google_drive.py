@@ -14,6 +14,7 @@ from boots_pipeline.providers import drive_text, google_drive
 from boots_pipeline.providers.base import Provider
 from boots_pipeline.providers.drive_text import text_of
 from boots_pipeline.providers.google_drive import GOOGLE_DRIVE
+from sandbox.awkward_files import endless_sheet, workbook
 from sandbox.drive_files import EXCEL, SLIDES, WORD, File, content_of
 from tests.conftest import Connected
 
@@ -71,7 +72,25 @@ def test_what_does_not_open_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert time.monotonic() - begun < 1
 
 
+def test_what_is_only_large_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    text, _ = text_of(EXCEL, endless_sheet())
+    assert drive_text.MOST_CHARACTERS < len(text) < drive_text.MOST_CHARACTERS + 1_000
+    monkeypatch.setattr(drive_text, "_MOST_CELLS", 2_000)
+    begun = time.process_time()
+    text, why = text_of(EXCEL, workbook(b"<row></row>" * 200_000))  # rows without a cell are rows, too
+    assert (text.split("\n")[-1], why) == ("(only the first 2,000 cells are read)", "")
+    assert time.process_time() - begun < 2
+    monkeypatch.setattr(drive_text, "_MOST_MARKUP", 1_000)
+    assert text_of(WORD, content_of(File("1", "x", WORD, "a@b.example", None, None, None, "x"))) == (  # type: ignore[arg-type]
+        "", "it unpacks to more than 0 MB"
+    )  # fmt: skip
+    monkeypatch.setattr(drive_text, "_MOST_PAGES", 0)
+    page = content_of(File("1", "x", "application/pdf", "a@b.example", None, None, None, "x"))  # type: ignore[arg-type]
+    assert text_of("application/pdf", page) == ("(only the first 0 pages are read)", "")
+
+
 def test_charsets_are_told_apart() -> None:
+    assert text_of("text/plain", b"\xff\xfeh\x00\x3e\xd8") == ("h\ufffd", "")
     for encoding in ("utf-8", "utf-8-sig", "cp1252", "utf-16"):
         assert text_of("text/plain", "Türen".encode(encoding)) == ("Türen", "")
 

@@ -341,6 +341,25 @@ def test_intuits_server_brings_all_but_payments(intuit: Connected) -> None:
     assert without_payments(intuit.kept()) == without_payments(intuit.truth())
 
 
+def test_intuits_server_misses_nobody_who_wakes_between_the_halves_of_a_listing(
+    intuit: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intuit.sync()
+    woken: list[str] = []
+    searched = quickbooks._searched
+
+    async def moving(tools: Any, stream: str, active: bool | None, *rest: Any, **options: Any) -> list[Any]:
+        if active is False and not woken:  # the active ones have been listed, and the others have not
+            woken.extend((await asyncio.to_thread(told, intuit))["customers"]["made active"])
+        return await searched(tools, stream, active, *rest, **options)
+
+    monkeypatch.setattr(quickbooks, "_searched", moving)
+    assert intuit.sync("reconcile").status == "completed"
+    assert woken
+    assert set(woken) <= intuit.kept()["customers"]
+    assert without_payments(intuit.kept()) == without_payments(intuit.truth())
+
+
 @pytest.mark.parametrize("realm", ["4620816360000000001", ""], ids=["another", "unset"])
 def test_intuits_server_is_asked_nothing_for_another_company(
     intuit: Connected, monkeypatch: pytest.MonkeyPatch, database: Database, gateway: McpGateway, realm: str

@@ -1,5 +1,6 @@
 """Each kind of fault, as a program on the other side of the wire meets it."""
 
+import math
 import time
 from typing import Any
 
@@ -98,6 +99,9 @@ async def test_faults_in_the_data(outside: Any) -> None:
         assert (await with_fault("cycle"))["offset"] == 0
         empty = await with_fault("empty")
         assert (empty["results"], empty["total"], empty.get("offset")) == ([], 0, None)
+        outside.order(kind="raw", raw='"odd": NaN, "id": "a second one"', tool="search_crm_objects")
+        raw = (await hub.search("contacts", limit=10, offset=10))["results"]
+        assert [item["id"] for item in raw if math.isnan(item.get("odd", 0))] == ["a second one"]
         broken = (await with_fault("malformed_item"))["results"]
         assert [item["id"] for item in broken if not isinstance(item["properties"], dict)] == [ids[5]]
         assert await hub.search("contacts", limit=10, offset=10) == plain
@@ -139,6 +143,8 @@ async def test_a_cut_answer_of_the_token_endpoint_has_spent_the_refresh_token(ou
         {"provider": "hubspot", "kind": "status"},
         {"provider": "hubspot", "kind": "status", "status": 418},
         {"provider": "hubspot", "kind": "slow", "colour": "red"},
+        {"provider": "hubspot", "kind": "raw"},
+        {"provider": "hubspot", "kind": "slow", "raw": '"a": NaN'},
         {"kind": "slow"},
     ],
 )

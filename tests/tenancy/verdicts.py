@@ -148,7 +148,7 @@ ingestion_jobs            boots_forget   select  id org_id source_id
 ingestion_jobs            boots_forget   update  checkpoint
 ingestion_jobs            boots_worker   update  attempt checkpoint documents_added documents_changed
                                                  documents_embedded documents_removed documents_unchanged
-                                                 items_expected items_quarantined items_seen stage
+                                                 items_expected items_mended items_quarantined items_seen stage
 ingestion_seen            boots_forget   select  job_id org_id
 jobs                      authenticated  insert  job_type org_id payload
 organizations             boots_audit    select  id slug

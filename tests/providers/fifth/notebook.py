@@ -48,7 +48,7 @@ class NotebookServer(Profile):
                 [refused for refused in read if isinstance(refused, Rejected)],
                 cursor,
                 unchanged=sorted(unchanged),
-                newest=max((datetime.fromisoformat(versions[one]) for one in unchanged), default=None),
+                dates=[datetime.fromisoformat(versions[one]) for one in unchanged],
             )
             if cursor is None:
                 return
