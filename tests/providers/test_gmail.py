@@ -177,7 +177,7 @@ def test_what_the_last_day_of_a_thread_hides_is_reported(mailbox: Connected) -> 
     # A server whose short form is cut, too. Of four hidden messages of one day the last is from somebody new.
     mailbox.outside.fault(kind="truncated", times=None, match={"messageFormat": "MINIMAL"}, **THREAD)
     outcome = mailbox.sync()
-    assert (outcome.status, outcome.message) == ("partial", "Gmail left 1 messages out of its answers.")
+    assert (outcome.status, outcome.message) == ("partial", "Gmail left 1 message out of its answers.")
     assert len(mailbox.truth()["messages"] - mailbox.kept()["messages"]) == 4
     mailbox.outside.control("DELETE", "faults")
     assert mailbox.sync("reconcile").status == "completed"
