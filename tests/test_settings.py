@@ -31,8 +31,10 @@ def test_env_example_names_every_variable_that_is_read_and_no_other() -> None:
     ],
 )
 def test_half_of_another_postgres_is_refused_and_what_is_missing_named(
-    tmp_path: Path, told: set[str], unset: str
+    tmp_path: Path, told: set[str], unset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("DATABASE_URL", "WORKER_DATABASE_URL", "WEB_DATABASE_URL", "DAGSTER_PG_URL"):
+        monkeypatch.delenv(name, raising=False)  # other tests have set some
     half = Settings(_env_file=None, boots_home=tmp_path, **dict.fromkeys(told, "postgresql://me:hunter2@127.0.0.1:1/x"))
     with (
         pytest.raises(ConfigError, match=f"or by none of them; not set: {unset}\\. See README") as refused,
