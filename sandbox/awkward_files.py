@@ -6,9 +6,6 @@ import functools
 import io
 import zipfile
 
-import openpyxl
-import pypdf
-
 ROWS = 1_000_000
 _MEGABYTES = 210  # that the bomb unpacks to
 _SHEET = "xl/worksheets/sheet1.xml"
@@ -39,6 +36,8 @@ def endless_sheet() -> bytes:
 @functools.cache
 def encrypted_pdf() -> bytes:
     """A page that opens with a password only."""
+    import pypdf  # as in drive_files: whoever opens no file need not wait for its maker
+
     made, writer = io.BytesIO(), pypdf.PdfWriter()
     writer.add_blank_page(595, 842)
     writer.encrypt("not known here", algorithm="RC4-128")
@@ -48,6 +47,8 @@ def encrypted_pdf() -> bytes:
 
 def workbook(*rows: bytes, told: int = 0) -> bytes:
     """A spreadsheet of these rows of markup, that tells how many they are, or does not."""
+    import openpyxl
+
     head = _HEAD % (b'<dimension ref="A1:A%d"/>' % told if told else b"")
     plain, made = io.BytesIO(), io.BytesIO()
     openpyxl.Workbook().save(plain)

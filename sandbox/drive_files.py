@@ -8,10 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-import docx
-import openpyxl
-import pptx
-
 from sandbox import awkward_files
 from sandbox import vocabulary as words
 from sandbox.awkward import INJECTION, NFD_NAME, ZERO_WIDTH
@@ -190,6 +186,10 @@ def content_of(file: File) -> bytes:
 
 
 def _office(kind: str, text: str) -> bytes:
+    import docx  # a third of the sandbox's start, and most of its visitors open no such file
+    import openpyxl
+    import pptx
+
     made = io.BytesIO()
     lines = text.split("\n")
     if kind == WORD:
