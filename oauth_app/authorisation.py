@@ -17,8 +17,8 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuthError
 
 from boots_pipeline.errors import BadPage, ConfigError, NeedsReauth, Transient
 from boots_pipeline.providers.base import Account, Provider
+from boots_pipeline.resources.short_answers import ANSWER_SECONDS
 from boots_pipeline.resources.tokens import (
-    ANSWER_SECONDS,
     NO_TOKEN_RESPONSE,
     OUR_FAULT,
     expiry,
