@@ -268,8 +268,8 @@ def test_somebody_at_the_provider_is_waited_for_ten_minutes(
                                            expires_at = expires_at - interval '11 minutes'"""
     )
     told = card(member)
-    assert (told["state"], told["status"]) == ("never_connected", "Never connected")
-    assert told["advice"] == "Connecting was begun 11 minutes ago and never finished. Nothing has changed."
+    assert (told["state"], told["status"]) == ("not_connected", "Not connected")
+    assert told["message"] == "Connecting was begun and not finished in time. Press Connect to start again."
 
 
 def test_an_attempt_that_nobody_finishes_leaves_a_lost_connection_as_it_was(
