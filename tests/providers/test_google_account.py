@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,6 +64,22 @@ def test_another_address_of_the_same_account_is_another_name_for_it(connected_to
     assert mailbox.source()["external_account_name"] == ADDRESS
     read_as = {row["raw_payload"]["mailbox"] for row in mailbox.documents().values()}
     assert read_as == {ADDRESS}, "what was read in this very sync is of the mailbox by its new name"
+
+
+@pytest.mark.parametrize("meanwhile", ["status = 'revoked'", "external_account_id = '1999'"])
+def test_a_connection_that_ended_or_goes_to_another_account_meanwhile_is_not_named(
+    connected_to: Callable[..., Connected], meanwhile: str
+) -> None:
+    mailbox = connected_to(GMAIL)
+    mailbox.owner.execute("update connected_sources set external_account_name = 'as it was'")
+    mailbox.outside.fault(provider="gmail", tool="userinfo", kind="slow", seconds=0.7)
+    syncing = Thread(target=mailbox.sync)
+    syncing.start()
+    while not mailbox.calls("userinfo"):
+        time.sleep(0.02)
+    mailbox.owner.execute(f"update connected_sources set {meanwhile}")
+    syncing.join()
+    assert mailbox.source()["external_account_name"] == "as it was"
 
 
 USERINFO = {"provider": "google_drive", "tool": "userinfo"}
