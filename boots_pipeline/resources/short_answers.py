@@ -2,6 +2,7 @@
 sent there is secret, and nobody else is told it.
 """
 
+import logging
 from collections.abc import AsyncIterator
 
 import httpx2
@@ -11,6 +12,10 @@ from boots_pipeline.resources.certificates import certificates
 ANSWER_SECONDS = 20  # for the whole of an answer: a trickle never meets a timeout between two bytes
 TIMEOUT = httpx2.Timeout(10, connect=5)
 _LONGEST_ANSWER = 64 * 1024
+
+# They log what a server says in its status line and headers, which may be what it was sent.
+for _noisy in ("httpx2", "httpcore2"):
+    logging.getLogger(_noisy).setLevel(logging.CRITICAL)
 
 
 def bounded_transport() -> httpx2.AsyncBaseTransport:

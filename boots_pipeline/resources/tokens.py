@@ -20,7 +20,7 @@ from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
-from boots_pipeline.errors import BootsError, ConfigError, NeedsReauth, Transient
+from boots_pipeline.errors import BootsError, ConfigError, NeedsReauth, Transient, alone
 from boots_pipeline.providers.base import Provider
 from boots_pipeline.resources.database import Connection, Database
 from boots_pipeline.resources.short_answers import ANSWER_SECONDS, TIMEOUT, bounded_transport
@@ -151,9 +151,20 @@ class _Renewed:
 
 
 async def _spend(provider: Provider, refresh_token: str) -> _Renewed:
+    with alone():
+        answer = await _renewal(provider, refresh_token)
+    access_token = token_in(answer, "access_token")
+    if access_token is None:
+        raise Transient(f"{provider.title} answered the renewal without a token.")
+    return _Renewed(access_token, token_in(answer, "refresh_token"), expiry(answer))
+
+
+async def _renewal(provider: Provider, refresh_token: str) -> Mapping[str, Any]:
     try:
         async with asyncio.timeout(ANSWER_SECONDS), oauth_client(provider) as client:
-            answer = await client.refresh_token(provider.oauth.token_url, refresh_token=refresh_token)
+            answer: Mapping[str, Any] = await client.refresh_token(
+                provider.oauth.token_url, refresh_token=refresh_token
+            )
     except OAuthError as refusal:
         if refusal.error == "invalid_grant":
             raise NeedsReauth(_RECONNECT) from None
@@ -162,10 +173,7 @@ async def _spend(provider: Provider, refresh_token: str) -> _Renewed:
         raise Transient(f"{provider.title} could not renew the access token.") from None
     except (httpx2.HTTPError, TimeoutError, *NO_TOKEN_RESPONSE):
         raise Transient(f"{provider.title} did not answer the renewal of the access token.") from None
-    access_token = token_in(answer, "access_token")
-    if access_token is None:
-        raise Transient(f"{provider.title} answered the renewal without a token.")
-    return _Renewed(access_token, token_in(answer, "refresh_token"), expiry(answer))
+    return answer
 
 
 def _read_grant(transaction: Connection, org_id: UUID, source_id: UUID, provider: Provider) -> Grant:
