@@ -17,12 +17,14 @@ from boots_pipeline.ingestion.forgetting import Forgetting  # noqa: E402
 from boots_pipeline.ingestion.retention import Retention  # noqa: E402
 from boots_pipeline.ingestion.sync import SyncEngine  # noqa: E402
 from boots_pipeline.providers import PROVIDERS  # noqa: E402
+from boots_pipeline.resources.attempts import Attempts  # noqa: E402
 from boots_pipeline.resources.choices import embedder_for, language_model_for, vault_for  # noqa: E402
 from boots_pipeline.resources.database import Database  # noqa: E402
 from boots_pipeline.resources.live import LiveDocuments  # noqa: E402
 from boots_pipeline.resources.mcp_gateway import McpGateway  # noqa: E402
 from boots_pipeline.resources.queue import SyncQueue  # noqa: E402
 from boots_pipeline.resources.tokens import TokenService  # noqa: E402
+from boots_pipeline.sensors.abandoned_attempts import abandoned_attempts  # noqa: E402
 from boots_pipeline.sensors.forgetting import forgetting  # noqa: E402
 from boots_pipeline.sensors.ingestion_queue import ingestion_queue  # noqa: E402
 from boots_pipeline.sensors.proposal_jobs import proposal_jobs  # noqa: E402
@@ -53,6 +55,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             ingestion_queue,
             proposal_jobs,
             forgetting,
+            abandoned_attempts,
             dg.AutomationConditionSensorDefinition(
                 "changes_net",
                 target=dg.AssetSelection.groups("memory"),
@@ -64,6 +67,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         resources={
             "database": database,
             "queue": queue,
+            "attempts": Attempts(database),
             "engine": SyncEngine(database, queue, gateway, embedder),
             "forgotten": Forgetting(database),
             "retention": Retention(database, settings.deleted_content_days),

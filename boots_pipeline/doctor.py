@@ -227,7 +227,7 @@ def _provider(provider: Provider) -> Iterator[Finding]:
             "issuer": facts.issuer,
             "authorization_endpoint": facts.authorization_url,
             "token_endpoint": facts.token_url,
-        }
+        } | ({"userinfo_endpoint": facts.userinfo_url} if facts.userinfo_url else {})
         other = ", ".join(name for name, value in pinned.items() if published.get(name) != value)
         yield _either(
             provider.title,

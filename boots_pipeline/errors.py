@@ -4,6 +4,8 @@ Every message here is ours and safe to store and show: a provider's text, a toke
 data) never goes into one. The classes are those of docs/sync.md.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -90,3 +92,14 @@ class LeaseLost(BootsError):
     """Another worker, or a disconnect, has taken the job: stop and write nothing more."""
 
     error_class = "cancelled"
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Errors of ours come out of here without the library's that they were made of, which may hold the other side's
+    whole answer. `from None` hides that one from tracebacks, and keeps it."""
+    try:
+        yield
+    except BootsError as error:
+        error.__context__ = None
+        raise

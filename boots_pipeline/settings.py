@@ -73,10 +73,18 @@ class ProviderSettings(BaseSettings):
     authorization_url: str | None = None
     token_url: str | None = None
     revocation_url: str | None = None
+    userinfo_url: str | None = None
     discovery_url: str | None = None
 
     @field_validator(
-        "mcp_url", "api_url", "authorization_url", "token_url", "revocation_url", "discovery_url", "redirect_uri"
+        "mcp_url",
+        "api_url",
+        "authorization_url",
+        "token_url",
+        "revocation_url",
+        "userinfo_url",
+        "discovery_url",
+        "redirect_uri",
     )
     @classmethod
     def _is_a_web_address(cls, told: str | None) -> str | None:

@@ -16,7 +16,6 @@ _HOST = "127.0.0.1"
 def main() -> int:
     """Serve; the exit code is 2 when something must be set right first."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _stop)
     try:
         app = create_app()

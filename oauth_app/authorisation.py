@@ -15,10 +15,10 @@ import httpx2
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuthError
 
-from boots_pipeline.errors import BadPage, ConfigError, NeedsReauth, Transient
+from boots_pipeline.errors import BadPage, ConfigError, NeedsReauth, Transient, alone
 from boots_pipeline.providers.base import Account, Provider
+from boots_pipeline.resources.short_answers import ANSWER_SECONDS
 from boots_pipeline.resources.tokens import (
-    ANSWER_SECONDS,
     NO_TOKEN_RESPONSE,
     OUR_FAULT,
     expiry,
@@ -66,8 +66,14 @@ def exchange(provider: Provider, code: str, verifier: str, return_to: str, callb
 
     Raises Transient, NeedsReauth, ConfigError or BadPage, with what to tell the person.
     """
+    with alone():
+        answer = _answer(provider, code, verifier, return_to)
+    return _read(provider, answer, callback)
+
+
+def _answer(provider: Provider, code: str, verifier: str, return_to: str) -> Mapping[str, Any]:
     try:
-        answer = asyncio.run(_fetch(provider, code, verifier, return_to))
+        return asyncio.run(_fetch(provider, code, verifier, return_to))
     except OAuthError as error:
         if error.error in OUR_FAULT:
             raise ConfigError(
@@ -81,7 +87,6 @@ def exchange(provider: Provider, code: str, verifier: str, return_to: str, callb
         ) from None
     except NO_TOKEN_RESPONSE:
         raise BadPage(f"{provider.title} answered in a way that we do not understand.") from None
-    return _read(provider, answer, callback)
 
 
 async def _fetch(provider: Provider, code: str, verifier: str, return_to: str) -> Mapping[str, Any]:

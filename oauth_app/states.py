@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from boots_pipeline.resources.attempts import NEVER_FINISHED
 from oauth_app.connections import Known, Run
 from oauth_app.wording import clock, moment
 
@@ -43,8 +44,9 @@ def _at_rest(known: Known, title: str) -> State:
     retry = f"It is tried again {moment(known.next_sync_at)}." if known.next_sync_at else None
     kept = sum(known.documents.values())
     if known.status == "pending":
-        begun = f"Connecting was begun {moment(known.begun_at)} and never finished. Nothing has changed."
-        return State("never_connected", "Never connected", begun if known.begun_at else None)
+        if known.begun_at is not None:
+            return _not_connected(NEVER_FINISHED)  # as the pipeline will write it down, within minutes
+        return State("never_connected", "Never connected")
     if known.status == "needs_reauth":
         return State(
             "needs_reauth", f"{title} needs you again",
@@ -57,12 +59,14 @@ def _at_rest(known: Known, title: str) -> State:
     if known.status == "error":
         if known.holds_a_grant:
             return State("error", "The last sync failed", retry, known.message)
-        return State(
-            "not_connected", "Not connected", None if known.message else "Press Connect to try again.", known.message
-        )
+        return _not_connected(known.message)
     if known.last_synced_at is None:
         return State("connected", "Connected", retry, known.message)
     return State("up_to_date", f"Up to date as of {moment(known.last_synced_at)}", None, known.message)
+
+
+def _not_connected(message: str | None) -> State:
+    return State("not_connected", "Not connected", None if message else "Press Connect to try again.", message)
 
 
 def _at_work(run: Run, title: str, worker_seen_at: datetime | None) -> State:

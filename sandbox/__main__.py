@@ -24,6 +24,7 @@ PROVIDERS
   gmail     Google's official remote Gmail server and Google's authorisation server
     POST /gmail/mcp                                       MCP; tools are listed without a token, as by the real one
     GET  /gmail/o/oauth2/v2/auth                          the consent page; also POST /gmail/token and …/revoke
+    GET  /gmail/v1/userinfo                               whose token it is (OpenID Connect), with the scope openid
   google_drive   Google's official remote Drive server, in the same way
     POST /google_drive/mcp
   quickbooks  Intuit's authorisation server, and the accounting API that mcp_bridge reads
@@ -50,7 +51,7 @@ FAULTS
   POST /_control/faults {{"faults": [{{"provider": "hubspot", "tool": "search_crm_objects",
       "match": {{"objectType": "contacts"}}, "after": 2, "times": 1, "kind": "status", "status": 429}}]}}
   tool   a tool, "*" for any tool (default), or "token" for the token endpoint; of QuickBooks' API the last word of
-         the path: query, cdc, companyinfo
+         the path: query, cdc, companyinfo; of Google's also userinfo
   match  arguments that the call must have (for the token endpoint: grant_type)
   after  how many such calls go well first (0); times: how often then (1), null for ever
   kind   status (401, 403, 429, 500, 503; retry_after in seconds)   slow (seconds)

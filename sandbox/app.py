@@ -45,13 +45,13 @@ def create_app(seed: int, size: str, base_url: str, state: Path | None = None) -
         for path, server in provider.servers.items():
             if isinstance(server, RestServer):
                 api = RestEndpoint(provider, server, world)
-                gate = BearerGate(api, book, oauth.challenge, False, provider.error_body(401))
+                gate = BearerGate(api, book, oauth.challenge, False, provider.error_body, server.scope)
                 describe, route, methods = rest_endpoint.describe, path + "/{rest:path}", ["GET"]
             else:
                 manager = ToolServer(provider, server, world).manager()
                 managers.append(manager)
                 gate = BearerGate(
-                    manager.asgi_app, book, oauth.challenge, server.public_listing, {"error": "unauthorized"}
+                    manager.asgi_app, book, oauth.challenge, server.public_listing, lambda _: {"error": "unauthorized"}
                 )
                 describe, route, methods = mcp_endpoint.describe, path, ["POST"]
             intercepted = Intercepted(gate, provider, book, faults, calls, oauth.challenge, describe)

@@ -20,7 +20,7 @@ from sandbox import google
 from sandbox.faults import RAW
 from sandbox.fiction import World
 from sandbox.mailbox import Mailbox, Message, Thread
-from sandbox.provider import McpServer, Refusal, Report, Structured
+from sandbox.provider import McpServer, Refusal, Report, RestServer, Structured
 from sandbox.world import Organization
 
 PAGE, LARGEST_PAGE, SHOWN, MOST_MESSAGES, MOST_COUNTED = 20, 50, 5, 10, 201
@@ -47,8 +47,8 @@ class Gmail:
         }
 
     @property
-    def servers(self) -> Mapping[str, McpServer]:
-        return {"/mcp": self}
+    def servers(self) -> Mapping[str, McpServer | RestServer]:
+        return {"/mcp": self, "/v1": google.UserInfo()}
 
     def populate(self, world: World) -> None:
         self.mailboxes = {

@@ -7,6 +7,7 @@ asks for offline access, and never rotate it.
 import base64
 import json
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 from joserfc import jwt
@@ -30,6 +31,7 @@ def oauth_facts(scope: str, in_words: str) -> OAuthFacts:
         authorize_path="/o/oauth2/v2/auth",
         token_path="/token",  # noqa: S106 - a path
         revoke_path="/revoke",
+        userinfo_path="/v1/userinfo",
         expires_in=3599,
         client_auth=("post", "basic"),
         requires_pkce=False,
@@ -74,14 +76,31 @@ def offset_of(token: str | None) -> int:
 
 def token_extras(organization: Organization) -> dict[str, Any]:
     """The ID token of the account's owner: the admin, as on the consent page."""
-    claims = {
-        "iss": "https://accounts.google.com",
-        "aud": CLIENT_ID,
-        "sub": account_id(organization),
-        "email": organization.admin.email,
-        "email_verified": True,
-    }
+    claims = {"iss": "https://accounts.google.com", "aud": CLIENT_ID, **user_info(organization)}
     return {"id_token": jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(CLIENT_SECRET * 2))}
+
+
+def user_info(organization: Organization) -> dict[str, Any]:
+    """What Google tells of whose account it is, to who asked for `openid` and the address."""
+    return {"sub": account_id(organization), "email": organization.admin.email, "email_verified": True}
+
+
+class UserInfo:
+    """OpenID Connect's UserInfo endpoint, which tells the same as the ID token did, for as long as the grant lives."""
+
+    scope = "openid"
+
+    def read(self, organization: Organization, path: str, asked: Mapping[str, str]) -> Any:
+        if path != "userinfo":
+            raise Refusal("Requested entity was not found.", status=404)
+        return user_info(organization)
+
+    def refusal_body(self, refusal: Refusal) -> dict[str, Any]:
+        return error_body(refusal.status)
+
+    def spoil(self, kind: str, arguments: Mapping[str, Any], answer: Any) -> Any:
+        """Nobody's, or somebody's who has no name; there are no rows to spoil in another way."""
+        return {"empty": {}, "malformed_item": {**answer, "sub": {"no": "id"}}}.get(kind, answer)
 
 
 def account_id(organization: Organization) -> str:

@@ -24,7 +24,7 @@ from sandbox.drive_files import FOLDER, NATIVE, OFFICE, Drive, File, content_of
 from sandbox.faults import RAW
 from sandbox.fiction import World
 from sandbox.pages import page
-from sandbox.provider import McpServer, Refusal, Report, Structured
+from sandbox.provider import McpServer, Refusal, Report, RestServer, Structured
 from sandbox.world import Organization
 
 PAGE, LARGEST_PAGE = 20, 100
@@ -59,8 +59,8 @@ class GoogleDrive:
         }
 
     @property
-    def servers(self) -> Mapping[str, McpServer]:
-        return {"/mcp": self}
+    def servers(self) -> Mapping[str, McpServer | RestServer]:
+        return {"/mcp": self, "/v1": google.UserInfo()}
 
     def populate(self, world: World) -> None:
         self.drives = {each.slug: Drive.written(world.seed, each) for each in world.organizations}

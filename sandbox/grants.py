@@ -108,16 +108,16 @@ class GrantBook:
         self._keep()
         return access, refresh
 
-    def organization_of(self, access_token: str) -> str | None:
-        """Whose account this token opens, or None if it opens nothing."""
+    def grant_of(self, access_token: str) -> Grant | None:
+        """The consent that this token stands for, or None if it opens nothing."""
         access = self.access.get(access_token)
         if access is None or access.grant.revoked or access.expires < time.monotonic():
             return None
-        return access.grant.organization
+        return access.grant
 
     def is_active(self, token: str) -> bool:
         grant = self.refresh.get(token)
-        return self.organization_of(token) is not None or (grant is not None and not grant.revoked)
+        return self.grant_of(token) is not None or (grant is not None and not grant.revoked)
 
     def revoke(self, token: str) -> None:
         """A refresh token takes its grant along. Unknown tokens are no error (RFC 7009)."""

@@ -89,6 +89,7 @@ class AuthorizationServer:
                 "authorization_endpoint": self.issuer + facts.authorize_path,
                 "token_endpoint": self.issuer + facts.token_path,
                 **({"introspection_endpoint": self.issuer + facts.introspect_path} if facts.introspect_path else {}),
+                **({"userinfo_endpoint": self.issuer + facts.userinfo_path} if facts.userinfo_path else {}),
                 "response_types_supported": ["code"],
                 "grant_types_supported": ["authorization_code", "refresh_token"],
                 "token_endpoint_auth_methods_supported": [f"client_secret_{way}" for way in facts.client_auth],

@@ -56,6 +56,7 @@ class OAuthFacts:
     revoke_path: str
     expires_in: int
     introspect_path: str | None = None
+    userinfo_path: str | None = None  # OpenID Connect's UserInfo endpoint; it is one of the servers
     client_auth: Sequence[Literal["post", "basic"]] = ("post",)
     requires_pkce: bool = True
     rotates: bool = True  # each refresh gives a new refresh token, and ends the old one
@@ -88,6 +89,8 @@ class McpServer(Protocol):
 @runtime_checkable
 class RestServer(Protocol):
     """A REST API in front of a provider's records, for programs that are no MCP clients. It only reads."""
+
+    scope: str  # what a token must have been granted
 
     def read(self, organization: Organization, path: str, asked: Mapping[str, str]) -> Any:
         """The JSON that it answers, or `Refusal`. `path` is below the API's own."""

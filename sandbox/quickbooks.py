@@ -89,6 +89,8 @@ class QuickBooks:
 class Accounting:
     """The accounting API, version 3, as far as reading goes."""
 
+    scope = "com.intuit.quickbooks.accounting"
+
     def __init__(self, twin: QuickBooks) -> None:
         self.twin = twin
 

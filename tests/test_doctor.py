@@ -14,6 +14,7 @@ from boots_pipeline import cli
 from boots_pipeline.doctor import Finding, examine
 from boots_pipeline.local.postgres import DatabaseUrls
 from boots_pipeline.providers import PROVIDERS
+from boots_pipeline.providers.google_drive import GOOGLE_DRIVE
 from boots_pipeline.providers.hubspot import HUBSPOT
 from boots_pipeline.resources.envelope_vault import EnvelopeVault, KeyRing
 from boots_pipeline.settings import Settings, provider_settings
@@ -72,6 +73,7 @@ def test_what_is_wrong_with_settings(found: Examine, told: dict[str, Any], urls:
         ({"vault_keys": f"k1:{base64.b64encode(os.urandom(32)).decode()}"}, "vault: The vault key 'k1' is not the one"),
         ({"vault": "supabase"}, "vault: VAULT is supabase, but this database has no Supabase Vault"),
         ({"boots_env": "production"}, "pages: PUBLIC_BASE_URL is http://"),
+        ({"boots_env": "production", "supabase_url": "http://127.0.0.1:1"}, "pages: SUPABASE_URL is not https"),
         ({"supabase_url": "http://127.0.0.1:1"}, "pages: It does not answer (ConnectError)"),
     ]:
         assert any(each.startswith(sentence) for each in wrong(found(**changes))), (changes, wrong(found(**changes)))
@@ -107,6 +109,7 @@ def test_supabase_vault_is_tried_and_nothing_is_left_in_it(found: Examine, owner
     ("variable", "value", "sentence"),
     [
         ("HUBSPOT_TOKEN_URL", "https://elsewhere.example/token", "publishes another token_endpoint"),
+        ("GOOGLE_USERINFO_URL", "https://elsewhere.example/who", "publishes another userinfo_endpoint"),
         ("HUBSPOT_ISSUER", "https://elsewhere.example", "publishes another issuer"),
         ("HUBSPOT_DISCOVERY_URL", "{base}/_control/calls", "did not answer with a JSON object"),
         ("HUBSPOT_MCP_URL", "{base}/nowhere", "No MCP server there (404)"),
@@ -119,7 +122,7 @@ def test_a_provider_that_is_not_as_it_is_pinned(
     monkeypatch.setenv(variable, value.format(base=outside.url))
     provider_settings.cache_clear()
     (only,) = wrong(found())
-    assert only.startswith(HUBSPOT.title)
+    assert only.startswith({"HUBSPOT": HUBSPOT, "GOOGLE": GOOGLE_DRIVE}[variable.partition("_")[0]].title)
     assert sentence in only
 
 

@@ -107,6 +107,7 @@ class SyncEngine:
                 raise NeedsReauth(f"The grant now opens another {provider.title} account. Connect again.")
             if account is not None and account.name:
                 await asyncio.to_thread(self._name_account, job, account.id, account.name)
+                tools.account = account  # what is read from here on is read under this name
             unavailable = account.unavailable if account else {}
             for stream in tools.profile.streams:
                 if stream in unavailable:

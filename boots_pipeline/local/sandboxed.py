@@ -40,6 +40,7 @@ def _pointed_at(twin: str, provider: Provider) -> dict[str, str]:
         "AUTHORIZATION_URL": facts.authorization_url,
         "TOKEN_URL": facts.token_url,
         "REVOCATION_URL": facts.revocation_url,
+        "USERINFO_URL": facts.userinfo_url,
     }
     told = {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET, "ISSUER": twin}
     told["DISCOVERY_URL"] = f"{twin}/.well-known/oauth-authorization-server"

@@ -31,6 +31,7 @@ class OAuthFacts:
     scopes: tuple[str, ...] = ()
     authorize_parameters: Mapping[str, str] = field(default_factory=dict)
     revokes_json: bool = False  # the revocation endpoint takes JSON, not a form
+    userinfo_url: str | None = None  # OpenID Connect's UserInfo endpoint, where it is what tells whose token it is
     discovery_url: str | None = None  # what it publishes of itself, for `boots doctor` to compare
     sends_issuer: bool = False  # the callback must carry `iss`; when it is sent unasked it must still be right
 
@@ -147,6 +148,13 @@ class Tools(Protocol):
         """
         ...
 
+    async def user_info(self) -> Mapping[str, Any]:
+        """What the authorisation server says of whose token this is (`OAuthFacts.userinfo_url`), where no tool does.
+
+        Raises what `call` does.
+        """
+        ...
+
 
 async def at_once(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """The results of calls made at once, in order. The first error ends the others, and is raised alone."""
@@ -176,7 +184,7 @@ class Profile(ABC):
 
     @abstractmethod
     async def identify(self, tools: Tools) -> Account | None:
-        """Whose data this is, asked at the start of every sync; None where no tool can tell."""
+        """Whose data this is, asked at the start of every sync; None where nothing can tell."""
 
     @abstractmethod
     def pages(
@@ -244,6 +252,7 @@ class Provider(ABC):
             authorization_url=told.authorization_url or facts.authorization_url,
             token_url=told.token_url or facts.token_url,
             revocation_url=told.revocation_url or facts.revocation_url,
+            userinfo_url=told.userinfo_url or facts.userinfo_url,
             discovery_url=told.discovery_url or facts.discovery_url,
         )
 

@@ -27,7 +27,7 @@ from boots_pipeline.providers.base import (
     at_once,
 )
 from boots_pipeline.providers.gmail_messages import document_of, moment
-from boots_pipeline.providers.google import GoogleProvider, google_oauth
+from boots_pipeline.providers.google import GoogleProvider, google_account, google_oauth
 
 _PAGE = 50
 _LONG = 10  # messages of a thread from which on it may have been cut
@@ -54,7 +54,7 @@ class GmailServer(Profile):
     optional_tools = frozenset({"get_message"})
 
     async def identify(self, tools: Tools) -> Account | None:
-        return None  # no tool tells whose mailbox it is; the ID token did
+        return await google_account(tools)
 
     async def pages(
         self, tools: Tools, stream: str, *, since: datetime | None, cursor: Any | None, known: Known

@@ -2,8 +2,8 @@
 errors.
 
 Facts of 2026-11 (docs/providers.md names the sources): a refresh token comes with the first consent only, unless
-consent is asked for again, and is not rotated; the account is named by the ID token; 403 says both "not allowed" and
-"too fast", and only its reason tells them apart.
+consent is asked for again, and is not rotated; no tool names the account, the ID token does at the consent and the
+UserInfo endpoint at any time; 403 says both "not allowed" and "too fast", and only its reason tells them apart.
 """
 
 import re
@@ -14,8 +14,9 @@ import orjson
 from joserfc import jws
 from joserfc.errors import JoseError
 
+from boots_pipeline.errors import BadPage
 from boots_pipeline.providers.answers import Trouble, stated_status
-from boots_pipeline.providers.base import Account, OAuthFacts, Provider
+from boots_pipeline.providers.base import Account, OAuthFacts, Provider, Tools
 
 # Said in an error's `reason` or `status`, in text or in JSON.
 _REASONS = {
@@ -43,6 +44,7 @@ def google_oauth(scope: str) -> OAuthFacts:
         authorization_url="https://accounts.google.com/o/oauth2/v2/auth",
         token_url="https://oauth2.googleapis.com/token",  # noqa: S106 an address
         revocation_url="https://oauth2.googleapis.com/revoke",
+        userinfo_url="https://openidconnect.googleapis.com/v1/userinfo",
         discovery_url="https://accounts.google.com/.well-known/openid-configuration",
         client_auth="client_secret_post",
         scopes=("openid", "https://www.googleapis.com/auth/userinfo.email", scope),
@@ -51,21 +53,32 @@ def google_oauth(scope: str) -> OAuthFacts:
     )
 
 
+async def google_account(tools: Tools) -> Account:
+    """Whose account it is now. `sub` never changes; the address may, and then it is another name for the same."""
+    account = _account(await tools.user_info())
+    if account is None:
+        raise BadPage("Google did not say whose account this is.")
+    return account
+
+
 class GoogleProvider(Provider):
     """One of Google's services."""
 
     def account_of(self, token_response: Mapping[str, Any], callback: Mapping[str, str]) -> Account | None:
-        claims = _claims(token_response.get("id_token"))
-        subject, address = claims.get("sub"), claims.get("email")
-        if not isinstance(subject, str) or not subject:
-            return None
-        return Account(subject, address if isinstance(address, str) else None)
+        return _account(_claims(token_response.get("id_token")))
 
     def trouble(self, status: int, text: str) -> Trouble:
         if reason := _REASON.search(text):
             return Trouble(_REASONS[reason[1]])
         code = _CODE.search(text)
         return Trouble(status or (int(code[1]) if code else stated_status(text)))
+
+
+def _account(claims: Mapping[str, Any]) -> Account | None:
+    subject, address = claims.get("sub"), claims.get("email")
+    if not isinstance(subject, str) or not subject:
+        return None
+    return Account(subject, address if isinstance(address, str) else None)
 
 
 def _claims(id_token: Any) -> Mapping[str, Any]:

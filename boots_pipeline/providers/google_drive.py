@@ -29,7 +29,7 @@ from boots_pipeline.providers.base import (
     at_once,
 )
 from boots_pipeline.providers.drive_text import MOST_BYTES, MOST_CHARACTERS, is_readable, text_of
-from boots_pipeline.providers.google import GoogleProvider, google_oauth
+from boots_pipeline.providers.google import GoogleProvider, google_account, google_oauth
 
 _PAGE = 50
 _FOLDER = "application/vnd.google-apps.folder"
@@ -52,7 +52,7 @@ class DriveServer(Profile):
     tools = frozenset({"search_files", "get_file_metadata", "read_file_content", "download_file_content"})
 
     async def identify(self, tools: Tools) -> Account | None:
-        return None  # no tool tells whose Drive it is; the ID token did
+        return await google_account(tools)
 
     async def pages(
         self, tools: Tools, stream: str, *, since: datetime | None, cursor: Any | None, known: Known

@@ -23,6 +23,7 @@ from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.mcp_errors import error_of
 from boots_pipeline.resources.rate_budget import Meter
 from boots_pipeline.resources.tokens import TokenService
+from boots_pipeline.resources.user_info import user_info
 
 if TYPE_CHECKING:
     from boots_pipeline.resources.mcp_line import Line, Schemas
@@ -42,13 +43,10 @@ class McpGateway:
     @asynccontextmanager
     async def session(self, org_id: UUID, source_id: UUID, provider: Provider) -> "AsyncIterator[Session]":
         """The tools of one connection. Raises the classes of `boots_pipeline.errors`."""
-        from boots_pipeline.resources.mcp_line import Line  # the SDK takes 0.7 s, half of what a run's process reads
-
         account = await asyncio.to_thread(self._account, org_id, source_id)
-        account_id = account.id if account else None
         token = partial(self._tokens.access_token, org_id, source_id, provider)
-        meter = Meter(self._database, provider, account_id or str(source_id), _LONGEST_WAIT)
-        session = Session(provider, account, lambda: Line(provider, token, provider.headers(account_id)), meter)
+        meter = Meter(self._database, provider, account.id if account else str(source_id), _LONGEST_WAIT)
+        session = Session(provider, account, token, meter)
         try:
             await session.open()
             yield session
@@ -71,11 +69,12 @@ class Session:
     profile: Profile
 
     def __init__(
-        self, provider: Provider, account: Account | None, new_line: "Callable[[], Line]", meter: Meter
+        self, provider: Provider, account: Account | None, token: Callable[[str | None], str], meter: Meter
     ) -> None:
         self.account = account
         self._provider = provider
-        self._new_line = new_line
+        self._token = token
+        self._headers = provider.headers(account.id if account else None)
         self._meter = meter
         self._lines: list[Line] = []
         self._idle: asyncio.LifoQueue[Line] = asyncio.LifoQueue()
@@ -105,6 +104,10 @@ class Session:
         if missing:
             raise ConfigError(f"{self._provider.title}'s tool {tool} now requires {', '.join(missing)}; update Boots.")
         return await self._retrying(self._call_once, tool, known)
+
+    async def user_info(self) -> Mapping[str, Any]:
+        claims: Mapping[str, Any] = await self._retrying(user_info, self._provider, self._token)
+        return claims
 
     def _schema(self, tool: str) -> Mapping[str, Any]:
         if tool not in self.profile.tools | self.profile.optional_tools:
@@ -158,7 +161,9 @@ class Session:
             self._idle.put_nowait(line)
 
     def _add_line(self) -> "Line":
-        line = self._new_line()
+        from boots_pipeline.resources.mcp_line import Line  # the SDK takes 0.7 s, half of what a run's process reads
+
+        line = Line(self._provider, self._token, self._headers)
         self._lines.append(line)
         return line
 

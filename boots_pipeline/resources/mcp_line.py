@@ -33,8 +33,7 @@ _OF_THE_WIRE = (
 )  # no longer true of what was read and decoded
 
 # The SDK logs whole requests and answers at INFO and tracebacks of a cut connection at ERROR; we report both ourselves.
-for _noisy in ("mcp", "httpx2", "httpcore2"):
-    logging.getLogger(_noisy).setLevel(logging.CRITICAL)
+logging.getLogger("mcp").setLevel(logging.CRITICAL)
 
 Schemas = Mapping[str, Mapping[str, Any]]
 

@@ -5,13 +5,12 @@ ingestion's foreign keys do not wait for), the token read again, and what the pr
 anybody uses it. This is the one lock of the project that is held across an outside call, for 20 s at most: two
 refreshes of one token would revoke it.
 
-The OAuth client is here too, with the limits within which it listens, and what is taken for a token and for its life:
-the pages connect with the same.
+The OAuth client is here too, and what is taken for a token and for its life: the pages connect with the same.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,18 +20,16 @@ from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
-from boots_pipeline.errors import BootsError, ConfigError, NeedsReauth, Transient
+from boots_pipeline.errors import BootsError, ConfigError, NeedsReauth, Transient, alone
 from boots_pipeline.providers.base import Provider
-from boots_pipeline.resources.certificates import certificates
 from boots_pipeline.resources.database import Connection, Database
+from boots_pipeline.resources.short_answers import ANSWER_SECONDS, TIMEOUT, bounded_transport
 from boots_pipeline.resources.vault import Vault
 from boots_pipeline.settings import provider_settings
 
-ANSWER_SECONDS = 20  # for the whole of an answer: a trickle never meets a timeout between two bytes
 OUR_FAULT = frozenset({"invalid_client", "unauthorized_client"})
 # What Authlib raises over an answer that is none.
 NO_TOKEN_RESPONSE = (AuthlibBaseError, ValueError, TypeError, ArithmeticError, RecursionError)
-_LONGEST_ANSWER = 64 * 1024
 _LONGEST_TOKEN = 16 * 1024
 _ASSUMED_LIFE = 3_600
 _LONGEST_LIFE = 366 * 24 * 3_600
@@ -137,62 +134,37 @@ def oauth_client(provider: Provider, **options: Any) -> AsyncOAuth2Client:
         told.client_secret.get_secret_value(),
         token_endpoint_auth_method=provider.oauth.client_auth,
         revocation_endpoint_auth_method=provider.oauth.client_auth,
-        timeout=httpx2.Timeout(10, connect=5),
+        timeout=TIMEOUT,
         follow_redirects=False,
-        transport=_BoundedTransport(httpx2.AsyncHTTPTransport(verify=certificates())),
+        transport=bounded_transport(),
         **options,
     )
 
 
-class _BoundedTransport(httpx2.AsyncBaseTransport):
-    """Listens to an answer for so much, and to none that points elsewhere."""
-
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
-        self._inner = inner
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = await self._inner.handle_async_request(request)
-        if 300 <= response.status_code < 400:
-            await response.aclose()
-            raise httpx2.RemoteProtocolError("a redirect", request=request)
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _BoundedStream(response.stream, request)
-        return response
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-class _BoundedStream(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
-        self._inner = inner
-        self._request = request
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        received = 0
-        async for chunk in self._inner:
-            received += len(chunk)
-            if received > _LONGEST_ANSWER:
-                raise httpx2.ReadError("the answer is too long", request=self._request)
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
 @dataclass(frozen=True)
 class _Renewed:
-    """What a refresh gave; a refresh token only when it was rotated."""
+    """What a refresh gave; a refresh token only when it was rotated. Neither is shown where it is."""
 
-    access_token: str
-    refresh_token: str | None
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
     expires_at: datetime
 
 
 async def _spend(provider: Provider, refresh_token: str) -> _Renewed:
+    with alone():
+        answer = await _renewal(provider, refresh_token)
+    access_token = token_in(answer, "access_token")
+    if access_token is None:
+        raise Transient(f"{provider.title} answered the renewal without a token.")
+    return _Renewed(access_token, token_in(answer, "refresh_token"), expiry(answer))
+
+
+async def _renewal(provider: Provider, refresh_token: str) -> Mapping[str, Any]:
     try:
         async with asyncio.timeout(ANSWER_SECONDS), oauth_client(provider) as client:
-            answer = await client.refresh_token(provider.oauth.token_url, refresh_token=refresh_token)
+            answer: Mapping[str, Any] = await client.refresh_token(
+                provider.oauth.token_url, refresh_token=refresh_token
+            )
     except OAuthError as refusal:
         if refusal.error == "invalid_grant":
             raise NeedsReauth(_RECONNECT) from None
@@ -201,10 +173,7 @@ async def _spend(provider: Provider, refresh_token: str) -> _Renewed:
         raise Transient(f"{provider.title} could not renew the access token.") from None
     except (httpx2.HTTPError, TimeoutError, *NO_TOKEN_RESPONSE):
         raise Transient(f"{provider.title} did not answer the renewal of the access token.") from None
-    access_token = token_in(answer, "access_token")
-    if access_token is None:
-        raise Transient(f"{provider.title} answered the renewal without a token.")
-    return _Renewed(access_token, token_in(answer, "refresh_token"), expiry(answer))
+    return answer
 
 
 def _read_grant(transaction: Connection, org_id: UUID, source_id: UUID, provider: Provider) -> Grant:

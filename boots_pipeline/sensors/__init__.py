@@ -1,1 +1,1 @@
-"""What starts runs: the ingestion queue, proposal jobs, the schedules."""
+"""What starts runs: the ingestion queue, proposal jobs, the schedules; and what tidies up within a tick."""

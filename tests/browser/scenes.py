@@ -231,7 +231,7 @@ Play = Callable[[Scene], None]
 SCENES: dict[Play, str] = {
     never_connected: "never_connected",
     waiting: "waiting",
-    gave_up_waiting: "never_connected",
+    gave_up_waiting: "not_connected",
     not_connected: "not_connected",
     queued: "queued",
     nobody_there: "queued",

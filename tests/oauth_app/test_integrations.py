@@ -1,5 +1,7 @@
 """The settings page and its buttons: every state in words, and nothing that a member could press."""
 
+import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +11,7 @@ import httpx2
 import psycopg
 import pytest
 
+from boots_pipeline.local.postgres import DatabaseUrls
 from tests.conftest import Organisation
 from tests.oauth_app.conftest import OUTSIDE, Browser, make_source
 
@@ -207,6 +210,28 @@ def test_a_grant_whose_account_another_organisation_uses_is_not_revoked(
     assert [call["endpoint"] for call in calls].count("revoke") == 1
 
 
+def test_an_account_that_somebody_connects_while_another_disconnects_it_is_not_revoked(
+    admin: Browser, sign_in: Callable[[str], Browser], new_organisation: Any, owner: psycopg.Connection, sandbox: str,
+    urls: DatabaseUrls,
+) -> None:  # fmt: skip
+    others = sign_in(f"admin@{new_organisation('others').slug}.example")
+    admin.connect()
+    answers: list[Any] = []
+    with psycopg.connect(urls.owner) as renewing:
+        renewing.execute("select 1 from connected_sources for no key update")
+        ending = threading.Thread(
+            target=lambda: answers.append(admin.post("/api/integrations/hubspot/disconnect").get_json())
+        )
+        ending.start()
+        waits = "select count(*) as n from pg_stat_activity where usename = 'boots_web' and wait_event_type = 'Lock'"
+        while not owner.execute(waits).fetchone()["n"]:
+            time.sleep(0.02)
+        assert "connected=hubspot" in others.connect().headers["Location"]
+    ending.join()
+    assert answers == [{"status": "revoked", "revoked_at_provider": False, "data": "kept"}]
+    assert "revoke" not in [call["endpoint"] for call in OUTSIDE.get(f"{sandbox}/_control/calls").json()]
+
+
 @pytest.mark.parametrize("status", ["pending", "needs_reauth", "revoked"])
 def test_sync_now_of_a_connection_that_does_not_work_is_refused(
     admin: Browser, owner: psycopg.Connection, organisation: Organisation, status: str
@@ -268,8 +293,8 @@ def test_somebody_at_the_provider_is_waited_for_ten_minutes(
                                            expires_at = expires_at - interval '11 minutes'"""
     )
     told = card(member)
-    assert (told["state"], told["status"]) == ("never_connected", "Never connected")
-    assert told["advice"] == "Connecting was begun 11 minutes ago and never finished. Nothing has changed."
+    assert (told["state"], told["status"]) == ("not_connected", "Not connected")
+    assert told["message"] == "Connecting was begun and not finished in time. Press Connect to start again."
 
 
 def test_an_attempt_that_nobody_finishes_leaves_a_lost_connection_as_it_was(

@@ -70,7 +70,9 @@ def test_web_11_the_code_of_an_attackers_account(
 
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "//evil.example"])
-@pytest.mark.parametrize("name", ["authorization_url", "token_url", "mcp_url", "revocation_url", "redirect_uri"])
+@pytest.mark.parametrize(
+    "name", ["authorization_url", "token_url", "mcp_url", "revocation_url", "userinfo_url", "redirect_uri"]
+)
 def test_web_17_an_address_that_is_no_web_address(address: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"HUBSPOT_{name.upper()}", address)
     with pytest.raises(ValidationError, match="must begin with https"):

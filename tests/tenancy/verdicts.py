@@ -76,6 +76,7 @@ private.consume_oauth_state           .      .      .      .      .      x      
 private.current_org                   .      .      .      .      x      x      x      .      .      .
 private.disconnect_source             .      .      .      .      .      x      x      x      .      .
 private.drop_deleted_content          .      .      .      .      x      .      .      x      .      .
+private.end_abandoned_attempts        .      .      .      .      x      .      .      x      .      .
 private.end_session                   .      .      .      .      .      x      x      x      .      .
 private.enqueue_due_syncs             .      .      .      .      x      .      .      x      .      .
 private.enqueue_sync                  .      .      .      .      x      .      .      x      .      .
