@@ -60,6 +60,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 "changes_net",
                 target=dg.AssetSelection.groups("memory"),
                 default_status=dg.DefaultSensorStatus.RUNNING,
+                minimum_interval_seconds=9,  # two ticks a stage; the daemon looks every 5 s
                 description="Runs what is derived when documents changed in any other way than through a sync.",
             ),
         ],
