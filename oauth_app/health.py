@@ -4,10 +4,12 @@ The web process reaches its own database and nothing else. So the queue is asked
 Dagster it is known when its daemon last made the sensor tick, which the sensor writes down there.
 """
 
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import psycopg
-from flask import Blueprint, jsonify
+from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
 from oauth_app.services import services
@@ -28,9 +30,28 @@ def healthz() -> ResponseReturnValue:
 @health.get("/readyz")
 def readyz() -> ResponseReturnValue:
     """200 when database, queue and Dagster's daemon are there; otherwise 503, with which of them is not."""
-    parts = _parts()
+    asking: _Asking = current_app.extensions.setdefault("boots-ready", _Asking())
+    parts = asking.parts()
     ready = all(state == "ok" for state in parts.values())
     return jsonify(status="ready" if ready else "not ready", **parts), 200 if ready else 503
+
+
+class _Asking:
+    """One asks at a time: who has no session cannot make us open many connections. Who waits is told what was found
+    since he came."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked_at = float("-inf")
+        self._found: dict[str, str] = {}
+
+    def parts(self) -> dict[str, str]:
+        came_at = time.monotonic()
+        with self._lock:
+            if self._asked_at < came_at:
+                self._asked_at = time.monotonic()
+                self._found = _parts()
+            return self._found
 
 
 def _parts() -> dict[str, str]:

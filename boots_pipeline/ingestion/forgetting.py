@@ -5,12 +5,22 @@ The work is `private.forget_batch` (sql/…_forgetting_and_readiness.sql), which
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from uuid import UUID
 
+from boots_pipeline.errors import DatabaseError
 from boots_pipeline.resources.database import Database
 
 _AT_ONCE = 1_000  # documents a transaction: about a second at worst, and a lock no longer than that
 _BATCHES = 20  # as long as a sensor's tick should take
+
+
+@dataclass
+class Finished:
+    """What a tick came to: batches that were followed by another, and what could not be deleted, and why."""
+
+    batches: int = 0
+    failures: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -19,15 +29,27 @@ class Forgetting:
 
     database: Database
 
-    def finish(self) -> int:
-        """Delete what was asked for more than a minute ago and is still there, within a tick's time; returns the
-        batches that it took. What is left then is for the next tick."""
-        for done in range(_BATCHES):
-            with self.database.connection() as connection:
-                row = connection.execute("select private.finish_forgetting(%s) as more", [_AT_ONCE]).fetchone()
-            if row is None or not row["more"]:
-                return done
-        return _BATCHES
+    def finish(self) -> Finished:
+        """Delete what was asked for more than a minute ago and is still there, within a tick's time. What is left then,
+        or fails, is for the next tick; what fails is in nobody else's way."""
+        with self.database.connection() as connection:
+            marked = connection.execute("select org_id, source_id from private.marked_to_forget()").fetchall()
+        finished = Finished()
+        for each in marked:
+            try:
+                while finished.batches < _BATCHES and self._forget(each["org_id"], each["source_id"]):
+                    finished.batches += 1
+            except DatabaseError as error:
+                finished.failures.append(f"connection {each['source_id']}: {error}")
+        return finished
+
+    def _forget(self, org_id: UUID, source_id: UUID) -> bool:
+        """One batch; returns whether there may be more."""
+        with self.database.connection() as connection:
+            row = connection.execute(
+                "select private.finish_forgetting(%s, %s, %s) as more", [org_id, source_id, _AT_ONCE]
+            ).fetchone()
+        return bool(row and row["more"])
 
     def to_roll_up(self) -> Sequence[str]:
         """The organisations, by slug, in which profiles rest on documents that are gone."""

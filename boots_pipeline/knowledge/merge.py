@@ -37,12 +37,17 @@ def merge(
 ) -> None:
     """Write the changes; readers see all of them or none. `stays_due`: they were overtaken, so what is written gets no
     hash, which is how a client says that its profile does not stand. They may name documents that were deleted
-    meanwhile (private.forget_batch, under the caller's lock): those are referred to no more."""
+    meanwhile (private.forget_batch, under the caller's lock): those are referred to no more, nor their keys kept."""
     connection.execute(
         """insert into public.client_keys (org_id, key, client_id)
-           select %s, key, client_id from unnest(%s::text[], %s::uuid[]) as made (key, client_id)
+           select %(org)s, key, client_id from unnest(%(keys)s::text[], %(clients)s::uuid[]) as made (key, client_id)
+            where key in (select unnest(client_keys) from public.source_documents where org_id = %(org)s)
            on conflict (org_id, key) do nothing""",
-        [org_id, list(changes.new_keys), list(changes.new_keys.values())],
+        {
+            "org": org_id,
+            "keys": list(changes.new_keys),
+            "clients": list(changes.new_keys.values()),
+        },
     )
     connection.execute(
         # Its name stays, for proposals name it. What was said of it has no living source any more.

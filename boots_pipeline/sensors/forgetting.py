@@ -28,8 +28,11 @@ _UNFINISHED = [
     description="Finishes deleting what an admin had deleted, and rolls up the clients that it was about.",
 )
 def forgetting(context: dg.SensorEvaluationContext, forgotten: dg.ResourceParam[Forgetting]) -> dg.SensorResult:
-    if batches := forgotten.finish():
-        context.log.info("%d batches were deleted that the pages had left", batches)
+    finished = forgotten.finish()
+    if finished.batches:
+        context.log.info("%d batches were deleted that the pages had left", finished.batches)
+    for failure in finished.failures:
+        context.log.error("What an admin had deleted is still there, of %s", failure)
     due = forgotten.to_roll_up()
     known = set(context.instance.get_dynamic_partitions("orgs")) if due else set()
     for run in context.instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED, tags={_TAG: "yes"})) if due else ():

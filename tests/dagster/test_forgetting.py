@@ -45,10 +45,24 @@ def test_deleted_documents_leave_the_profiles(
             where org_id = %s""",
         [organisation.id],
     )
+    # Another one, marked before, cannot be finished: it is in nobody's way.
+    stuck = new_organisation("stuck")
+    Library(owner, stuck.id).connection("gmail")
+    owner.execute(
+        """update connected_sources set status = 'revoked', forgetting_since = now() - interval '1 hour'
+            where org_id = %s""",
+        [stuck.id],
+    )
+    owner.execute(
+        "alter table connected_sources add constraint stuck check (forgotten_at is null or provider <> 'gmail')"
+    )
     (request,) = tick(instance, database)
     assert request.partition_key == organisation.slug
     assert [key.to_user_string() for key in request.asset_selection or []] == ["client_intelligence"]
     assert owner.execute("select org_id from source_documents").fetchall() == [{"org_id": others.id}]
+
+    (failure,) = Forgetting(database).finish().failures
+    assert "Postgres error 23514 (connected_sources, stuck)" in failure
 
     assert tick(instance, database), "a run that came to nothing is followed by another"
     roll_up(database, embedder, organisation.id)

@@ -234,6 +234,7 @@ def test_documents_that_are_deleted_meanwhile_do_not_keep_it_from_ending(
     roll_up(database, Overtaken(), library.org_id)
     assert clients(owner, "content_hash, source_document_id") == [{"content_hash": None, "source_document_id": None}]
     assert owner.execute("select 1 from client_documents").fetchall() == []
+    assert owner.execute("select key from client_keys").fetchall() == []
     roll_up(database, Counting(), library.org_id)
     assert names(owner) == []
 

@@ -17,7 +17,7 @@ from boots_pipeline.agents.jobs import claim_proposal
 from boots_pipeline.agents.stages import Citation, Research, ReviewedClaim, ReviewedDraft, ReviewedSection
 from boots_pipeline.agents.stages import Knowledge as Piece
 from boots_pipeline.errors import DatabaseError
-from boots_pipeline.ingestion.forgetting import Forgetting
+from boots_pipeline.ingestion.forgetting import Finished, Forgetting
 from boots_pipeline.knowledge.embedding import embed_pending
 from boots_pipeline.knowledge.rollup import roll_up
 from boots_pipeline.local.postgres import DatabaseUrls
@@ -204,7 +204,7 @@ def test_what_the_pages_could_not_finish_the_pipeline_does(
     card = admin.get("/api/integrations").get_json()["integrations"][0]
     assert (card["state"], card["can"]) == ("deleting", [])
     # Not while the pages may be at it themselves, and nothing is connected meanwhile.
-    assert Forgetting(knowledge.database).finish() == 0
+    assert Forgetting(knowledge.database).finish() == Finished()
     assert admin.post("/api/integrations/hubspot/connect").status_code == 409
     with pytest.raises(psycopg.errors.CheckViolation):
         knowledge.owner.execute("update connected_sources set status = 'active' where provider = 'hubspot'")

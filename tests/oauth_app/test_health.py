@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psycopg
@@ -57,6 +58,23 @@ def test_a_locked_queue_costs_two_seconds_and_no_more(app: Flask, queue: SyncQue
         began = time.monotonic()
         assert ready(app)[1]["queue"] == "down"
         assert time.monotonic() - began < 4
+
+
+def test_many_who_ask_at_once_take_one_connection(
+    app: Flask, queue: SyncQueue, urls: DatabaseUrls, owner: psycopg.Connection
+) -> None:
+    queue.note_alive()
+    asked = "select count(*) as n from pg_stat_activity where application_name = 'boots-ready'"
+    with ThreadPoolExecutor(6) as people, psycopg.connect(urls.owner) as holding:
+        holding.execute("lock table pgmq.q_ingestion_queue in access exclusive mode")
+        answers = [people.submit(ready, app) for _ in range(6)]
+        met = []
+        for _ in range(15):
+            met.append(owner.execute(asked).fetchone()["n"])
+            time.sleep(0.02)
+        holding.rollback()
+    assert max(met) == 1
+    assert [answer.result() for answer in answers] == [(200, ALL_WELL)] * 6
 
 
 def test_a_database_that_is_away_is_named_and_its_address_is_not(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

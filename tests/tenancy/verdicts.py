@@ -92,6 +92,7 @@ private.is_org_admin                  .      .      .      .      .      x      
 private.last_seen                     .      x      x      x      .      x      x      x      .      .
 private.leased_jobs                   .      .      .      .      x      .      .      x      .      .
 private.local_users                   .      .      .      .      .      x      x      x      .      .
+private.marked_to_forget              .      .      .      .      x      .      .      .      .      x
 private.next_due                      .      .      .      .      .      .      .      x      .      .
 private.note_alive                    .      .      .      .      x      .      .      x      .      .
 private.organisation_id               .      .      .      .      x      .      .      x      .      .
