@@ -119,7 +119,7 @@ async def _page(
     rejected, paths, listed = [], {}, {}
     for place, file in enumerate(files):
         if not isinstance(file, dict) or not isinstance(file.get("id"), str) or not file["id"]:
-            rejected.append(Rejected(f"without an id: {place} before {following}", "it has no id"))
+            rejected.append(Rejected(f"without an id: {place} before {following}", "it has no id", nameless=True))
         elif file.get("mimeType") != _FOLDER:
             listed[file["id"]] = file
             paths[file["id"]] = await _path(tools, file, folders)

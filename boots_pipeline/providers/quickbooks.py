@@ -329,7 +329,7 @@ def _confirmed(tools: Tools, info: Any) -> Account | None:
 def _sort_out(records: list[Any], position: Any) -> tuple[list[Item], list[Rejected]]:
     items = [Item(record["Id"], record, _updated(record)) for record in records if _named(record)]
     rejected = [
-        Rejected(f"without an id: {place} after {position}", "it has no id")
+        Rejected(f"without an id: {place} after {position}", "it has no id", nameless=True)
         for place, record in enumerate(records)
         if not _named(record)
     ]
