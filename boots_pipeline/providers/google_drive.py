@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -185,7 +186,7 @@ async def _text(tools: Tools, file: Mapping[str, Any]) -> tuple[str, str]:
     if not is_readable(kind):
         return "", f"no text is read from {kind or 'a file of no known type'}"
     size = str(file.get("fileSize") or "0")
-    if not size.isdigit() or int(size) > MOST_BYTES:
+    if not re.fullmatch(r"[0-9]{1,18}", size) or int(size) > MOST_BYTES:
         return "", f"larger than {MOST_BYTES // 1_000_000} MB"
     answer = await tools.call("download_file_content", {"fileId": file["id"]})
     encoded = answer.get("content") if isinstance(answer, dict) else None

@@ -99,7 +99,7 @@ class IntuitServer(Profile):
         return answer.text if answer.is_error or not _HEADING.match(told) else None
 
     def read_answer(self, answer: Answer) -> Any:
-        counted = re.match(r"Found (\d+)\b", answer.texts[0])
+        counted = re.match(r"Found (\d{1,9})\b", answer.texts[0])
         if counted is None:
             return json_of(Answer(answer.texts[-1:]))
         records = [json_in(text) for text in answer.texts[1:]]
