@@ -132,7 +132,8 @@ class IntuitServer(Profile):
             async for page in _listing(ask, stream, position or start):
                 if number == 0:
                     dates = (moment(latest), *(item.updated_at for item in page.items))
-                    newest = max((date for date in dates if date), default=None)
+                    # A date that has not come yet says nothing of when the round was read.
+                    newest = max((date for date in dates if date and date <= datetime.now(UTC)), default=None)
                     latest = _written(newest) if newest else None
                 following = number if page.cursor else number + 1
                 at = (
