@@ -1,6 +1,6 @@
 """How the commands show connections and what a search found: readable at 80 columns, and no harder when there are more.
 
-What is shown was written by anybody: it is escaped, never read as markup.
+What is shown was written by anybody: it is escaped, never read as markup, nor as an order to the terminal.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,6 +11,7 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
+from boots_pipeline.agents.untrusted import visible
 from boots_pipeline.counting import counted
 from boots_pipeline.knowledge.search import ClientHit, DocumentHit, Found
 from boots_pipeline.providers import PROVIDERS
@@ -25,8 +26,8 @@ def connections(rows: Iterable[Mapping[str, Any]]) -> Group:
 
 def _of_one(slug: str, rows: list[Mapping[str, Any]]) -> Table:
     table = Table(
-        title=f"[bold]{slug}[/], {counted(rows[0]['clients'], 'clients')}", title_style="", title_justify="left",
-        box=None, header_style="dim", pad_edge=False,
+        title=f"[bold]{escape(slug)}[/], {counted(rows[0]['clients'], 'clients')}", title_style="",
+        title_justify="left", box=None, header_style="dim", pad_edge=False,
     )  # fmt: skip
     for heading, width in (("provider", 12), ("documents", 9), ("last synced", 16), ("last sync", 9)):
         table.add_column(heading, min_width=width, no_wrap=True, justify="right" if heading == "documents" else "left")
@@ -49,7 +50,7 @@ def hits(clients: Found[ClientHit], documents: Found[DocumentHit]) -> Table:
             grid.add_row("", f"[dim]{heading}[/]")
         for hit in found.hits:
             number, title, told = _client(hit) if isinstance(hit, ClientHit) else _document(hit)
-            grid.add_row(number, f"[bold]{escape(title)}[/]\n{escape(told)}")
+            grid.add_row(number, f"[bold]{escape(visible(title))}[/]\n{escape(visible(told))}")
         if found.completeness:
             grid.add_row("", f"[dim]{escape(found.completeness)}[/]")
         grid.add_row()

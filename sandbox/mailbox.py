@@ -197,6 +197,7 @@ class Mailbox:
             )
             for number, day in enumerate(days)
         ]  # fmt: skip
+        messages[-2].sender = "Front desk"  # which has no address
         messages[-1].sender = "gatekeeper@post.example"  # whom the rest of the thread does not show
         self.threads[messages[0].id] = Thread(messages[0].id, messages)
 

@@ -25,7 +25,8 @@ _BYTES = f"select sum(pg_relation_size(name)) from ({_TABLES})"
 # A row that was written anew has a higher xmin, one that went is missing. VACUUM and ANALYZE write in place.
 _CATALOGUE = (
     "pg_class", "pg_attribute", "pg_attrdef", "pg_proc", "pg_policy", "pg_trigger", "pg_constraint", "pg_index",
-    "pg_rewrite", "pg_type", "pg_default_acl", "pg_extension", "pg_event_trigger",
+    "pg_rewrite", "pg_type", "pg_default_acl", "pg_extension", "pg_event_trigger", "pg_cast", "pg_description",
+    "pg_largeobject_metadata", "pg_publication", "pg_statistic_ext", "pg_ts_config",
     "pg_namespace where nspname !~ '^pg_'",  # of temporary tables, which come and stay
     "pg_database where datname = current_database()",
     "pg_db_role_setting where setdatabase = (select oid from pg_database where datname = current_database())",

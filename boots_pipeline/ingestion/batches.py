@@ -39,6 +39,7 @@ class Batch:
         """Take a page in; what cannot be kept is set aside with the reason."""
         for refused in page.rejected:
             self.reject(refused.external_id, refused.reason)
+            self.cut += refused.nameless  # or what it was would be taken for deleted
         for item in page.items:
             try:
                 kept = clean(item.external_id, item.payload, item.version)

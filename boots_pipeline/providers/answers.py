@@ -18,7 +18,12 @@ _STATUS = re.compile(
 )
 
 _DEEPEST = 150  # levels: parsers give up at 200 and more, the sanitiser at 60
-_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]|-?\d{4000,}', re.DOTALL)
+# A text that never ends is one, too, and a number begins where no other does: else an answer that was cut off in a text
+# of a megabyte is looked through again from every quote in it.
+_TOKEN = re.compile(
+    r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]|(?<![\d.eE+-])-?\d[\d.eE+-]{3999,}',
+    re.DOTALL,
+)
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
@@ -81,7 +86,7 @@ def json_in(text: str) -> Any:
 def mended(text: str) -> str:
     """JSON as every parser takes it, of JSON that most refuse whole for a single value: what is nested too deep is
     emptied, and the sanitiser refuses its record; half a surrogate pair is U+FFFD; a number of thousands of digits is
-    a text."""
+    a text. In one pass, whatever the text."""
     kept, place, depth = [], 0, 0
     for found in _TOKEN.finditer(text):
         part = found[0]

@@ -69,10 +69,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record of a page that cannot be kept, named as well as can be."""
+    """A record of a page that cannot be kept, named as well as can be. `nameless`: which one it was nobody knows, so it
+    may be any that the listing did not meet."""
 
     external_id: str
     reason: str
+    nameless: bool = False
 
 
 @dataclass(frozen=True, slots=True)

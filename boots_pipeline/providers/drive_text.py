@@ -1,4 +1,4 @@
-"""The text of a downloaded file: PDF, Office and OpenDocument text by libraries made for them, text as what it is.
+"""The text of a downloaded file: PDF and Office by libraries made for them, text as what it is.
 
 Files are as hostile as anything: sizes are capped before anything is unpacked, and what does not open says so.
 
@@ -82,7 +82,7 @@ def _pdf(content: bytes) -> str:
 def _document(content: bytes) -> str:
     import docx
 
-    return "\n".join(_enough(_paragraphs(docx.Document(_unpackable(content, _MOST_MARKUP)))))
+    return "\n".join(_enough(_paragraphs(docx.Document(_unpackable(content)))))
 
 
 def _paragraphs(document: "docx.document.Document") -> Iterator[str]:
@@ -98,7 +98,9 @@ def _paragraphs(document: "docx.document.Document") -> Iterator[str]:
 def _sheet(content: bytes) -> str:
     import openpyxl
 
-    workbook = openpyxl.load_workbook(_unpackable(content), read_only=True, data_only=True)
+    workbook = openpyxl.load_workbook(
+        _unpackable(content, "xl/worksheets/", "xl/sharedStrings"), read_only=True, data_only=True
+    )
     try:
         return "\n".join(_enough(_rows(workbook)))
     finally:
@@ -109,6 +111,7 @@ def _rows(workbook: "openpyxl.Workbook") -> Iterator[str]:
     cells = 0
     for sheet in workbook.worksheets:
         yield f"# {sheet.title}"
+        sheet.reset_dimensions()  # to the size that it claims every row would be filled up, and counted
         for row in sheet.iter_rows(values_only=True):
             cells += max(1, len(row))  # a row without a cell takes as long
             if cells > _MOST_CELLS:
@@ -122,7 +125,7 @@ def _rows(workbook: "openpyxl.Workbook") -> Iterator[str]:
 def _slides(content: bytes) -> str:
     import pptx
 
-    slides = pptx.Presentation(_unpackable(content, _MOST_MARKUP)).slides
+    slides = pptx.Presentation(_unpackable(content)).slides
     return "\n\n".join(
         _enough("\n".join(shape.text_frame.text for shape in slide.shapes if shape.has_text_frame) for slide in slides)
     )
@@ -138,13 +141,17 @@ def _enough(parts: Iterable[str]) -> Iterator[str]:
             return
 
 
-def _unpackable(content: bytes, most_markup: int = _MOST_UNPACKED) -> io.BytesIO:
-    """A zip whose parts are not larger than they may be: a bomb of 10 MB unpacks to 10 GB."""
+def _unpackable(content: bytes, *streamed: str) -> io.BytesIO:
+    """A zip whose parts are not larger than they may be: a bomb of 10 MB unpacks to 10 GB.
+
+    All but the parts whose names begin with `streamed` may be read into a tree: a part that is called a picture may be
+    markup. Pictures themselves are hardly smaller packed, so as much again as the file is theirs.
+    """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         parts = archive.infolist()
     for most, found in (
         (_MOST_UNPACKED, parts),
-        (most_markup, [part for part in parts if part.filename.endswith((".xml", ".rels"))]),
+        (_MOST_MARKUP + len(content), [part for part in parts if not part.filename.startswith(streamed)]),
     ):
         if sum(part.file_size for part in found) > most:
             raise _TooLarge(f"it unpacks to more than {most // 1_000_000} MB")

@@ -9,7 +9,7 @@ thread that has other messages.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, datetime, timedelta
 from email.utils import getaddresses
 from typing import Any
 
@@ -30,6 +30,7 @@ from boots_pipeline.providers.gmail_messages import document_of, moment
 from boots_pipeline.providers.google import GoogleProvider, google_account, google_oauth
 
 _PAGE = 50
+_SHOWN_AT_MOST = 5  # messages of a thread in a search
 _LONG = 10  # messages of a thread from which on it may have been cut
 _QUERY = "-in:draft"
 _UNITS = Budget("units", 6_000, 60, cost=10)  # of a user; a thread or a search costs ten of them
@@ -68,14 +69,14 @@ class GmailServer(Profile):
                 if position is not None and position == cursor:
                     raise StaleCursor("Gmail does not know the place where the last run stopped.") from refused
                 raise
-            threads = [thread for thread in answer.get("threads") or () if _id(thread)]
-            read = await at_once(_read_thread(tools, thread) for thread in threads)
+            threads = answer.get("threads") or ()
+            read = await at_once(_read_thread(tools, thread) for thread in threads if _id(thread))
             position = answer.get("nextPageToken") or None
             yield Page(
                 [item for thread in read for item in thread.items],
                 [refused for thread in read for refused in thread.rejected],
                 position,
-                cut=sum(thread.cut for thread in read),
+                cut=sum(thread.cut for thread in read) + sum(not _id(thread) for thread in threads),
             )
             if position is None:
                 return
@@ -102,7 +103,7 @@ async def _search(tools: Tools, query: str, position: str | None) -> dict[str, A
     answer = await tools.call("search_threads", asked)
     # The last page may be an empty object; whatever else has no threads is no page.
     known = {"threads", "nextPageToken", "resultCountEstimate"}
-    if not isinstance(answer, dict) or not answer.keys() <= known:
+    if not isinstance(answer, dict) or not answer.keys() <= known or not isinstance(answer.get("threads") or [], list):
         raise BadPage("Gmail answered a search with something else than threads.")
     return answer
 
@@ -110,20 +111,25 @@ async def _search(tools: Tools, query: str, position: str | None) -> dict[str, A
 async def _read_thread(tools: Tools, listed: Mapping[str, Any]) -> _Thread:
     """All messages of a thread, one by one; what is known to be missing is counted."""
     shown = [_id(message) for message in _messages(listed)]
+    thread, met = _Thread(), set[str]()
     try:
         told = await tools.call("get_thread", {"threadId": listed["id"], "messageFormat": "FULL_CONTENT"})
         if not isinstance(told, dict) or not isinstance(told.get("messages"), list):
             raise BadPage("Gmail answered with no messages where a thread was asked for.")
     except (Forbidden, BadItem, BadPage) as reason:
-        return _Thread(rejected=[Rejected(one, str(reason)) for one in shown if one] or [_nameless(listed)])
-    thread, met = _Thread(), set[str]()
+        thread.rejected = [Rejected(one, str(reason)) for one in shown if one] or [_nameless(listed)]
+        thread.cut = int(len(shown) >= _SHOWN_AT_MOST)  # there may be more, of which nothing is known
+        return thread
     for message in told["messages"]:
         _take(thread, message, listed, tools)
         met.add(_id(message))
     if len(told["messages"]) >= _LONG:
-        await _read_hidden(tools, listed, thread, met)
-        if await _goes_on(tools, str(listed["id"]), thread.items):
-            thread.cut = 1  # at least: how many it does not say
+        try:
+            await _read_hidden(tools, listed, thread, met)
+            goes_on = await _goes_on(tools, str(listed["id"]), thread.items)
+        except (Forbidden, BadPage):
+            goes_on = True  # as far as is known, and one thread is no reason to read no other
+        thread.cut = int(goes_on)  # at least: how many it does not say
     for missing in (one for one in shown if one and one not in met):
         thread.rejected.append(Rejected(missing, "Gmail showed it in a search and not in its thread"))
     return thread
@@ -140,6 +146,8 @@ async def _read_hidden(tools: Tools, listed: Mapping[str, Any], thread: _Thread,
     """What a long thread names and does not hand out with its content, one by one: a mailbox may have many such
     threads, and a budget for all of them."""
     told = await tools.call("get_thread", {"threadId": listed["id"], "messageFormat": "MINIMAL"})
+    if not isinstance(told, dict):
+        raise BadPage("Gmail answered with no messages where a thread was asked for.")
     named = [message for message in _messages(told) if _id(message) and "DRAFT" not in _labels(message)]
     for hidden in (_id(message) for message in named if _id(message) not in met):
         met.add(hidden)
@@ -156,18 +164,19 @@ async def _goes_on(tools: Tools, thread_id: str, items: Sequence[Item]) -> bool:
     """Whether a long thread is known to have messages after those that were handed out: on a later day, or on the last
     one from somebody of whom that day shows none. A search tells threads only, and days."""
     latest = max((item.updated_at for item in items if item.updated_at), default=None)
-    if latest is None:
-        return False
+    if latest is None or latest.year == MAXYEAR:
+        return False  # nothing is later
     subject = str(items[-1].payload.get("subject") or "").replace('"', " ").strip()
     narrowed = f' subject:"{subject}"' if subject else ""
     senders = {
-        item.payload.get("sender") for item in items if item.updated_at and item.updated_at.date() == latest.date()
+        str(item.payload.get("sender")) for item in items if item.updated_at and item.updated_at.date() == latest.date()
     }
-    others = "".join(f" -from:{address}" for _, address in getaddresses(sorted(map(str, senders))) if "@" in address)
-    for query in (
-        f"after:{latest + timedelta(days=1):%Y/%m/%d}",
-        f"after:{latest:%Y/%m/%d} before:{latest + timedelta(days=1):%Y/%m/%d}{others}",
-    ):
+    addresses = [address for _, address in getaddresses(sorted(senders))]
+    queries = [f"after:{latest + timedelta(days=1):%Y/%m/%d}"]
+    if all("@" in address for address in addresses):  # who has none cannot be left out, and would be found
+        others = "".join(f" -from:{address}" for address in addresses)
+        queries.append(f"after:{latest:%Y/%m/%d} before:{latest + timedelta(days=1):%Y/%m/%d}{others}")
+    for query in queries:
         found = await _search(tools, f"{_QUERY} {query}{narrowed}", None)
         if any(_id(thread) == thread_id for thread in found.get("threads") or ()):
             return True
@@ -195,7 +204,7 @@ def _labels(message: Mapping[str, Any]) -> Sequence[Any]:
 
 
 def _nameless(thread: Mapping[str, Any]) -> Rejected:
-    return Rejected(f"in thread {thread['id']}", "it has no id")
+    return Rejected(f"in thread {thread['id']}", "it has no id", nameless=True)
 
 
 class Gmail(GoogleProvider):

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -119,7 +120,7 @@ async def _page(
     rejected, paths, listed = [], {}, {}
     for place, file in enumerate(files):
         if not isinstance(file, dict) or not isinstance(file.get("id"), str) or not file["id"]:
-            rejected.append(Rejected(f"without an id: {place} before {following}", "it has no id"))
+            rejected.append(Rejected(f"without an id: {place} before {following}", "it has no id", nameless=True))
         elif file.get("mimeType") != _FOLDER:
             listed[file["id"]] = file
             paths[file["id"]] = await _path(tools, file, folders)
@@ -185,7 +186,7 @@ async def _text(tools: Tools, file: Mapping[str, Any]) -> tuple[str, str]:
     if not is_readable(kind):
         return "", f"no text is read from {kind or 'a file of no known type'}"
     size = str(file.get("fileSize") or "0")
-    if not size.isdigit() or int(size) > MOST_BYTES:
+    if not re.fullmatch(r"[0-9]{1,18}", size) or int(size) > MOST_BYTES:
         return "", f"larger than {MOST_BYTES // 1_000_000} MB"
     answer = await tools.call("download_file_content", {"fileId": file["id"]})
     encoded = answer.get("content") if isinstance(answer, dict) else None

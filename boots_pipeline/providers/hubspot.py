@@ -315,7 +315,7 @@ def _sort_out(
     items, rejected = [], []
     for place, record in enumerate(results):
         if not _named(record):
-            rejected.append(Rejected(f"without an id: {place} after {position}", "it has no id"))
+            rejected.append(Rejected(f"without an id: {place} after {position}", "it has no id", nameless=True))
             continue
         # Searches give one address for all; a record that is read alone has its own.
         if isinstance(url_template, str) and "{id}" in url_template:

@@ -99,7 +99,7 @@ class IntuitServer(Profile):
         return answer.text if answer.is_error or not _HEADING.match(told) else None
 
     def read_answer(self, answer: Answer) -> Any:
-        counted = re.match(r"Found (\d+)\b", answer.texts[0])
+        counted = re.match(r"Found (\d{1,9})\b", answer.texts[0])
         if counted is None:
             return json_of(Answer(answer.texts[-1:]))
         records = [json_in(text) for text in answer.texts[1:]]
@@ -132,7 +132,8 @@ class IntuitServer(Profile):
             async for page in _listing(ask, stream, position or start):
                 if number == 0:
                     dates = (moment(latest), *(item.updated_at for item in page.items))
-                    newest = max((date for date in dates if date), default=None)
+                    # A date that has not come yet says nothing of when the round was read.
+                    newest = max((date for date in dates if date and date <= datetime.now(UTC)), default=None)
                     latest = _written(newest) if newest else None
                 following = number if page.cursor else number + 1
                 at = (
@@ -329,7 +330,7 @@ def _confirmed(tools: Tools, info: Any) -> Account | None:
 def _sort_out(records: list[Any], position: Any) -> tuple[list[Item], list[Rejected]]:
     items = [Item(record["Id"], record, _updated(record)) for record in records if _named(record)]
     rejected = [
-        Rejected(f"without an id: {place} after {position}", "it has no id")
+        Rejected(f"without an id: {place} after {position}", "it has no id", nameless=True)
         for place, record in enumerate(records)
         if not _named(record)
     ]

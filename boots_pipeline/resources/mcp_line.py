@@ -139,6 +139,17 @@ class Line:
         await self._transport.aclose()
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> Answer:
+        """Call a tool. An answer that the SDK cannot parse is asked for again at once, and mended: the session's next
+        try may get another line, which would have to find out for itself."""
+        mended_already = self._transport.mends
+        try:
+            return await self._call(tool, arguments)
+        except Transient:
+            if mended_already or not self._transport.mends:
+                raise
+        return await self._call(tool, arguments)
+
+    async def _call(self, tool: str, arguments: Mapping[str, Any]) -> Answer:
         """Call a tool, on a new connection where the last call broke this one."""
         if self._client is None:
             await self.open()

@@ -2,13 +2,15 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
+from boots_pipeline.providers.base import Provider
+from boots_pipeline.providers.gmail import GMAIL
 from boots_pipeline.providers.hubspot import HubSpot
 from boots_pipeline.resources import mcp_gateway, mcp_line
 from tests.conftest import Connected
@@ -285,3 +287,15 @@ def test_an_item_that_went_bad_keeps_its_last_good_document(connected: Connected
     connected.outside.fault(kind="malformed_item", match={"objectType": "deals"}, **SEARCH)
     assert connected.sync("full").status == "partial"
     assert connected.kept() == connected.truth()
+
+
+def test_an_answer_that_no_parser_takes_is_mended_by_the_line_that_met_it(
+    connected_to: Callable[[Provider], Connected], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Four tries of four lines would each be some line's first.
+    monkeypatch.setattr(mcp_gateway, "_ATTEMPTS", 1)
+    mailbox = connected_to(GMAIL)
+    mailbox.outside.fault(provider="gmail", tool="get_thread", kind="raw", raw=r'"half": "\ud83e"')
+    mailbox.outside.fault(provider="gmail", tool="get_thread", kind="raw", raw=r'"half": "\ud83e"')
+    assert mailbox.sync().status == "completed", mailbox.job()
+    assert mailbox.kept() == mailbox.truth()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from typing import Any
 
 import psycopg
@@ -111,8 +112,28 @@ def test_json_that_parsers_refuse_whole_is_mended_where_it_is_wrong() -> None:
         clean("1", read)
     sane = json.dumps({"a": [{"b": ["[", "\\", '"', 2**70, -1.5e3]}], "c\n": "\U0001f941"})
     assert mended(sane) == sane
+    decimals = f"1.{digits}"
+    assert json_in(rf'{{"a": -{digits}, "b": -{decimals}e-5, "h": "\ud83e"}}') == {
+        "a": f"-{digits}", "b": f"-{decimals}e-5", "h": "\ufffd"
+    }  # fmt: skip
     with pytest.raises(BadPage):
         json_in('{"a": ')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"html": "' + r"<a href=\"x\">" * 8_000,
+        "[NaN, " + "1" * 3_999 + f", {'1' * 3_999}" * 200,
+        '{"a": "' + "\\" * 400_001,
+    ],
+    ids=["text", "numbers", "escapes"],
+)
+def test_an_answer_that_was_cut_off_takes_no_time(text: str) -> None:
+    begun = time.process_time()
+    with pytest.raises(BadPage):
+        json_in(text)
+    assert time.process_time() - begun < 2
 
 
 def test_what_can_be_mended_is() -> None:

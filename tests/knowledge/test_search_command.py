@@ -27,6 +27,16 @@ def test_square_brackets_are_text(search: CliRunner, connected: Connected) -> No
     assert "[/quote] [urgent]" in done.output
 
 
+def test_no_text_gives_orders_to_the_terminal(search: CliRunner, connected: Connected) -> None:
+    connected.owner.execute(
+        r"update source_documents set title = E'Quote \x1b[8m\x1b]0;mine', content = E'A \u009b31mB'"
+    )
+    done = search.invoke(cli.main, ["search", "waiting room", "--org", connected.organisation.slug], color=True)
+    _, documents = done.output.split("Documents, best first")
+    assert "Quote" in documents
+    assert not {"\x1b", "\u009b"} & set(documents)
+
+
 def test_documents_are_in_the_order_of_the_number_that_is_shown(search: CliRunner, connected: Connected) -> None:
     asked = ["search", "waiting room", "--org", connected.organisation.slug, "--limit", "9"]
     _, documents = search.invoke(cli.main, asked).output.split("Documents, best first")

@@ -184,6 +184,32 @@ def test_what_the_last_day_of_a_thread_hides_is_reported(mailbox: Connected) -> 
     assert mailbox.kept() == mailbox.truth()
 
 
+def test_one_thread_that_cannot_be_read_costs_no_other_and_is_not_deleted(mailbox: Connected) -> None:
+    mailbox.outside.fault(kind="status", status=403, match={"messageFormat": "MINIMAL"}, **THREAD)
+    outcome = mailbox.sync()
+    assert (outcome.status, outcome.message) == ("partial", "Gmail left 1 message out of its answers.")
+    mailbox.sync("reconcile")
+    assert mailbox.kept() == mailbox.truth()
+    # A search shows five of its fourteen messages: of the others nobody knows.
+    (long,) = {
+        row["raw_payload"]["threadId"] for row in mailbox.documents().values() if row["title"] == "About the gate"
+    }
+    mailbox.outside.fault(kind="status", status=403, match={"threadId": long}, **THREAD)
+    outcome = mailbox.sync("reconcile")
+    assert (outcome.status, outcome.left_out, outcome.kept.removed) == ("partial", 5, 0)
+    assert mailbox.kept() == mailbox.truth()
+    # Nor of a thread that a search shows without its id.
+    mailbox.outside.fault(kind="malformed_item", **SEARCH)
+    outcome = mailbox.sync("reconcile")
+    assert (outcome.status, outcome.kept.removed) == ("partial", 0)
+    assert mailbox.kept() == mailbox.truth()
+
+
+def test_a_message_from_the_last_day_there_is_stops_nothing(mailbox: Connected) -> None:
+    mailbox.outside.fault(kind="raw", raw='"date": "9999-12-31", "sender": ["nobody"]', times=None, **THREAD)
+    assert mailbox.sync().status == "completed"
+
+
 @pytest.mark.parametrize(
     "fault",
     [

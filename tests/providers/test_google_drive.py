@@ -1,5 +1,6 @@
 """Google Drive: what a file says and whose it is, and the Drive as the engine keeps it."""
 
+import asyncio
 import io
 import time
 import zipfile
@@ -87,6 +88,42 @@ def test_what_is_only_large_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(drive_text, "_MOST_PAGES", 0)
     page = content_of(File("1", "x", "application/pdf", "a@b.example", None, None, None, "x"))  # type: ignore[arg-type]
     assert text_of("application/pdf", page) == ("(only the first 0 pages are read)", "")
+
+
+def repacked(content: bytes, *changes: tuple[str, bytes, bytes]) -> bytes:
+    """An office file with something else in the place of what its parts, and their names, hold."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as before, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as after:
+        for name in before.namelist():
+            part = before.read(name)
+            for place, old, new in changes:
+                if name == place:
+                    part = part.replace(old, new)
+            after.writestr(name.replace("document.xml", "document.png"), part)
+    return made.getvalue()
+
+
+def test_markup_by_another_name_is_markup() -> None:
+    plain = content_of(File("1", "x", WORD, "a@b.example", None, None, None, "Oak"))  # type: ignore[arg-type]
+    renamed = [(place, b"document.xml", b"document.png") for place in ("[Content_Types].xml", "_rels/.rels")]
+    assert "Oak" in text_of(WORD, repacked(plain, *renamed))[0]
+    large = ("word/document.xml", b"<w:body>", b"<w:body>" + b"<w:p/>" * 4_000_000)
+    assert text_of(WORD, repacked(plain, *renamed, large)) == ("", "it unpacks to more than 20 MB")
+    styles = ("xl/styles.xml", b"</styleSheet>", b"<x/>" * 6_000_000 + b"</styleSheet>")
+    assert text_of(EXCEL, repacked(workbook(b""), styles)) == ("", "it unpacks to more than 20 MB")
+
+
+def test_a_sheet_that_claims_to_be_wide_is_read_to_its_end() -> None:
+    rows = b"".join(b'<row r="%d"><c r="A%d"><v>%d</v></c></row>' % (at, at, at) for at in range(1, 101))
+    wide = ("xl/worksheets/sheet1.xml", b"A1:A100", b"A1:XFD100")
+    text, why = text_of(EXCEL, repacked(workbook(rows, told=100), wide))
+    assert (text.split("\n")[1:], why) == ([str(at) for at in range(1, 101)], "")
+
+
+@pytest.mark.parametrize("size", ["²", "9" * 5_000, "-1"])
+def test_a_size_that_is_none_is_no_error_of_ours(size: str) -> None:
+    file = {"id": "1", "mimeType": "text/plain", "fileSize": size}
+    assert asyncio.run(google_drive._text(None, file)) == ("", "larger than 10 MB")  # type: ignore[arg-type]
 
 
 def test_charsets_are_told_apart() -> None:
@@ -206,6 +243,10 @@ def test_an_item_without_an_id_is_counted(drive: Connected) -> None:
     drive.outside.fault(kind="malformed_item", after=4, **SEARCH)
     assert drive.sync().status == "partial"
     assert drive.sync("reconcile").status == "completed"
+    assert drive.kept() == drive.truth()
+    # It may be any of those that the listing did not meet, so none of them is taken for deleted.
+    drive.outside.fault(kind="malformed_item", after=4, **SEARCH)
+    assert drive.sync("reconcile").status == "partial"
     assert drive.kept() == drive.truth()
 
 
