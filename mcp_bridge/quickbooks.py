@@ -9,10 +9,13 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+
+from boots_pipeline.mending import mended
 
 PRODUCTION = "https://quickbooks.api.intuit.com"
 _MINOR_VERSION = "75"  # the lowest that is served since August 2025
@@ -21,11 +24,7 @@ _MOST_BYTES = 32 * 1024 * 1024  # a thousand invoices are 5 MB
 _THROTTLED_SECONDS = "60"
 # What a Fault's type amounts to, by how it begins.
 _STATUS_OF = {"AUTHENTICATION": 401, "AUTHORIZATION": 403, "THROTTLE": 429, "SYSTEM": 502, "SERVICE": 502}
-# An escape of JSON: any but half a surrogate pair is whole.
-_ESCAPE = re.compile(
-    r"(?P<whole>\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|[^u]|u(?![dD][89a-fA-F])))"
-    r"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
-)
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a surrogate pair, or a whole one
 _log = logging.getLogger(__name__)
 
 
@@ -65,7 +64,7 @@ class QuickBooks:
             raise Failure(504, f"QuickBooks did not answer within {_SECONDS:.0f} s.") from None
         except httpx.HTTPError:
             raise Failure(502, "The connection with QuickBooks failed.") from None
-        return _sorted_out(response, body)
+        return await asyncio.to_thread(_sorted_out, response, body)  # 32 MiB take a second
 
     async def _ask(self, caller: Caller, path: str, parameters: Mapping[str, str]) -> tuple[httpx.Response, bytes]:
         request = self.http.build_request(
@@ -108,12 +107,13 @@ def _sorted_out(response: httpx.Response, body: bytes) -> dict[str, Any]:
 
 
 def _json(body: bytes) -> dict[str, Any]:
-    try:
-        # Half a surrogate pair is no character: an answer that holds one could not be sent on.
-        told = json.loads(_ESCAPE.sub(lambda escape: escape["whole"] or "\ufffd", body.decode("utf-8", "replace")))
-    except (ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}
+    text = body.decode("utf-8", "replace")
+    # Half a surrogate pair is read, and could not be sent on.
+    for made in (mended,) if _HALF.search(text) else (str, mended):
+        with suppress(ValueError, RecursionError):
+            told = json.loads(made(text))
+            return told if isinstance(told, dict) else {}
+    return {}
 
 
 def _reason(fault: Mapping[str, Any] | None) -> str:

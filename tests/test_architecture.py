@@ -11,13 +11,14 @@ PACKAGES = ("boots_pipeline", "oauth_app", "mcp_bridge", "sandbox")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 # What each room may import of ours, beside itself. counting, errors and settings are the ground floor.
-GROUND = {"boots_pipeline.counting", "boots_pipeline.errors", "boots_pipeline.settings"}
+GROUND = {f"boots_pipeline.{room}" for room in ("counting", "errors", "mending", "settings")}
 SERVICES = GROUND | {"boots_pipeline.providers", "boots_pipeline.resources"}
 WORK = SERVICES | {"boots_pipeline.ingestion", "boots_pipeline.knowledge", "boots_pipeline.agents"}
 MAY_IMPORT = {
     "boots_pipeline.__main__": {"boots_pipeline.cli"},
     "boots_pipeline.counting": set(),
     "boots_pipeline.errors": set(),
+    "boots_pipeline.mending": set(),
     "boots_pipeline.settings": GROUND,
     "boots_pipeline.migrations": GROUND,
     "boots_pipeline.partitions": set(),
@@ -34,7 +35,7 @@ MAY_IMPORT = {
     "boots_pipeline.doctor": SERVICES | {"boots_pipeline.migrations"},
     "boots_pipeline.cli": WORK | {f"boots_pipeline.{room}" for room in ("migrations", "terminal", "local", "doctor")},
     "oauth_app": SERVICES,
-    "mcp_bridge": set(),
+    "mcp_bridge": {"boots_pipeline.mending"},
     "sandbox": set(),
 }
 MAY_USE = {

@@ -17,7 +17,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent
 
 from boots_pipeline.errors import BadPage, BootsError, ConfigError, Transient
-from boots_pipeline.providers.answers import Answer, mended
+from boots_pipeline.mending import mended
+from boots_pipeline.providers.answers import Answer
 from boots_pipeline.providers.base import Provider
 from boots_pipeline.resources.certificates import certificates
 from boots_pipeline.resources.mcp_errors import error_of

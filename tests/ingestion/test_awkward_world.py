@@ -219,7 +219,7 @@ def test_c04_no_number_is_null(scene: Scene) -> None:
     assert outcome.kept.mended == scene.first["hubspot"].kept.mended + 1
 
 
-@pytest.mark.parametrize("name", ["hubspot", "gmail"])
+@pytest.mark.parametrize("name", ["hubspot", "gmail", "quickbooks"])
 def test_c05_what_is_nested_without_end_is_set_aside_alone(scene: Scene, name: str) -> None:
     outcome = scene.broken(name, DEEP)
     assert (outcome.status, outcome.kept.quarantined) == ("partial", 1), outcome
@@ -229,7 +229,7 @@ def test_c05_what_is_nested_without_end_is_set_aside_alone(scene: Scene, name: s
     whole(scene)
 
 
-@pytest.mark.parametrize("name", ["hubspot", "gmail"])
+@pytest.mark.parametrize("name", ["hubspot", "gmail", "quickbooks"])
 def test_c06_a_number_of_thousands_of_digits_is_a_text(scene: Scene, name: str) -> None:
     outcome = scene.broken(name, DIGITS)
     (kept,) = [row for row in scene.connected[name].documents().values() if "digits" in row["raw_payload"]]

@@ -13,7 +13,8 @@ from psycopg.types.json import Jsonb
 
 from boots_pipeline.errors import BadItem, BadPage
 from boots_pipeline.ingestion.sanitise import clean, text
-from boots_pipeline.providers.answers import json_in, mended
+from boots_pipeline.mending import mended
+from boots_pipeline.providers.answers import json_in
 
 # Strings of any code point at all, lone surrogates and U+0000 among them.
 STRINGS = st.text(st.characters(codec=None, categories=None), max_size=20) | st.sampled_from(
