@@ -22,7 +22,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from boots_pipeline.ingestion import batches
-from boots_pipeline.ingestion.sync import Outcome, SyncEngine
+from boots_pipeline.ingestion.outcome import Outcome
+from boots_pipeline.ingestion.sync import SyncEngine
 from boots_pipeline.local.postgres import DatabaseUrls, create_databases, embedded_postgres
 from boots_pipeline.migrations import migrate
 from boots_pipeline.providers import hubspot, quickbooks

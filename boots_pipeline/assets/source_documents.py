@@ -14,7 +14,8 @@ import dagster as dg
 
 from boots_pipeline.assets.columns import SOURCE_DOCUMENTS
 from boots_pipeline.errors import NotConnected
-from boots_pipeline.ingestion.sync import Outcome, SyncEngine
+from boots_pipeline.ingestion.outcome import Outcome
+from boots_pipeline.ingestion.sync import SyncEngine
 from boots_pipeline.partitions import orgs
 from boots_pipeline.providers.base import Provider
 from boots_pipeline.resources.database import Database

@@ -9,7 +9,8 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from operator import add
 from typing import Any
 from uuid import UUID
 
@@ -49,6 +50,12 @@ class Kept:
     embedded: int = 0
     quarantined: int = 0
     mended: int = 0  # kept without what Postgres cannot hold
+
+    def __add__(self, more: "Kept") -> "Kept":
+        return Kept(*map(add, astuple(self), astuple(more)))
+
+    def __str__(self) -> str:
+        return f"{self.seen} seen, {self.added} new, {self.changed} changed, {self.embedded} embedded"
 
 
 @dataclass

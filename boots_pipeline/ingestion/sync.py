@@ -10,13 +10,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from boots_pipeline.counting import counted
 from boots_pipeline.errors import (
     BadItem,
     BadPage,
@@ -33,6 +32,7 @@ from boots_pipeline.ingestion.batches import Batch, gather
 from boots_pipeline.ingestion.keep import Keeper, Kept, organisation_model
 from boots_pipeline.ingestion.lease import Lease
 from boots_pipeline.ingestion.listing import Listed, Verdict, conclude
+from boots_pipeline.ingestion.outcome import Outcome
 from boots_pipeline.ingestion.sanitise import text
 from boots_pipeline.providers.base import Page, Provider
 from boots_pipeline.resources.database import Connection, Database
@@ -46,20 +46,6 @@ _QUARANTINE_RETRIES = 50
 _log = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
-
-
-@dataclass
-class Outcome:
-    """How a sync ended, in words and numbers. `status` is the job's, `queued` when it was given back."""
-
-    status: str
-    kind: str = "delta"
-    error_class: str | None = None
-    message: str | None = None
-    kept: Kept = field(default_factory=Kept)
-    left_out: int = 0  # items in quarantine
-    progressed: bool = False  # a batch was written in this run
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
 
 
 class SyncEngine:
@@ -115,7 +101,7 @@ class SyncEngine:
                     continue
                 await self._sync_stream(_Stream(self, job, provider, tools, stream, lease, outcome, report))
         outcome.left_out = await asyncio.to_thread(self._left_out, job)
-        _conclude_outcome(outcome, provider, unavailable)
+        outcome.conclude(provider, unavailable)
 
     def _prepare(self, job: Job, outcome: Outcome) -> str | None:
         """Take up what earlier claims of this job have counted, and clear away what cancelled ones left; returns the
@@ -232,9 +218,9 @@ class SyncEngine:
                     if batch.newest is not None:
                         checkpoint["newest"] = max(checkpoint["newest"] or "", batch.newest.isoformat())
                     kept = await asyncio.get_running_loop().run_in_executor(writer, keeper.keep, batch, checkpoint)
-                    _add(run.outcome.kept, kept)
+                    run.outcome.kept += kept
                     run.outcome.progressed = True
-                    run.report(f"{run.stream}: {_described(run.outcome.kept)}")
+                    run.report(f"{run.stream}: {run.outcome.kept}")
                     ahead.task_done()
         return checkpoint
 
@@ -251,7 +237,8 @@ class SyncEngine:
                     gone.append(external_id)
                 else:
                     batch.add(Page([item], [], None))
-        _add(run.outcome.kept, await asyncio.to_thread(keeper.keep, batch, checkpoint, listed=False))
+        kept = await asyncio.to_thread(keeper.keep, batch, checkpoint, listed=False)
+        run.outcome.kept += kept
         await asyncio.to_thread(keeper.forget, gone)
 
     def _quarantined(self, run: "_Stream") -> list[str]:
@@ -362,43 +349,12 @@ def _save_checkpoint(
         raise _lease_lost()
 
 
-def _conclude_outcome(outcome: Outcome, provider: Provider, unavailable: Mapping[str, str]) -> None:
-    """Completed, or partial with everything that is missing in one sentence each."""
-    missing = [f"{stream} are not available with this grant ({why})" for stream, why in unavailable.items()]
-    for stream, verdict in outcome.verdicts.items():
-        if verdict.shortfall:
-            missing.append(
-                f"{provider.title} counted {counted(verdict.shortfall, f'more {stream}')} than it handed out"
-            )
-        if verdict.cut:
-            missing.append(f"{provider.title} left {counted(verdict.cut, stream)} out of its answers")
-        if verdict.vanished:
-            missing.append(
-                f"{counted(verdict.vanished, stream)} vanished at once: kept until the next full listing confirms it"
-            )
-    if outcome.left_out:
-        missing.append(f"{counted(outcome.left_out, 'items')} could not be kept")
-    outcome.status = "partial" if missing else "completed"
-    outcome.error_class = "bad_item" if missing else None
-    sentence = "; ".join(missing)
-    outcome.message = f"{sentence[0].upper()}{sentence[1:]}." if missing else None
-
-
 def _lease_lost() -> LeaseLost:
     return LeaseLost("Another worker has taken this sync, or it was cancelled.")
 
 
 def _moment(stored: str | None) -> datetime | None:
     return datetime.fromisoformat(stored) if stored else None
-
-
-def _add(total: Kept, more: Kept) -> None:
-    for name in Kept.__dataclass_fields__:
-        setattr(total, name, getattr(total, name) + getattr(more, name))
-
-
-def _described(kept: Kept) -> str:
-    return f"{kept.seen} seen, {kept.added} new, {kept.changed} changed, {kept.embedded} embedded"
 
 
 def _minutes(delay: timedelta) -> str:

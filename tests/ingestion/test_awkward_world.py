@@ -18,7 +18,8 @@ import psycopg
 import pytest
 
 from boots_pipeline.agents.untrusted import visible
-from boots_pipeline.ingestion.sync import Outcome, SyncEngine
+from boots_pipeline.ingestion.outcome import Outcome
+from boots_pipeline.ingestion.sync import SyncEngine
 from boots_pipeline.knowledge.rollup import roll_up
 from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.providers.base import Provider

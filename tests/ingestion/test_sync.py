@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from boots_pipeline.ingestion.sync import Outcome, SyncEngine, _conclude_outcome
+from boots_pipeline.ingestion.outcome import Outcome
+from boots_pipeline.ingestion.sync import SyncEngine
 from boots_pipeline.providers.hubspot import HUBSPOT
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.mcp_gateway import McpGateway
@@ -143,6 +144,6 @@ def test_without_an_embedder_documents_are_kept_all_the_same(
 
 def test_streams_that_the_grant_does_not_open_are_named() -> None:
     outcome = Outcome("running")
-    _conclude_outcome(outcome, HUBSPOT, {"deals": "REQUIRES_REAUTHORIZATION"})
+    outcome.conclude(HUBSPOT, {"deals": "REQUIRES_REAUTHORIZATION"})
     assert outcome.status == "partial"
     assert outcome.message == "Deals are not available with this grant (REQUIRES_REAUTHORIZATION)."
