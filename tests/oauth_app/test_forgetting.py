@@ -126,7 +126,7 @@ def test_what_will_go_is_told_beforehand(admin: Browser, knowledge: Knowledge) -
     assert "2 companies, 1 contact, 1 deal" in page
     assert "The profile of <strong>1 client</strong> known from nowhere else" in page
     assert "What only HubSpot says of <strong>1 more client</strong>" in page
-    assert "Quotes behind <strong>1 proposal</strong>" in page
+    assert "Quotes behind <strong>1 proposal</strong>: its text stays, its sources will say “gone”" in page
     assert "The list of 1 item that had been left out" in page
     assert admin.get("/settings/integrations/gmail/disconnect").status_code == 200
     assert admin.get("/settings/integrations/google_drive/disconnect").status_code == 404
