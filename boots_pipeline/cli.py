@@ -192,20 +192,25 @@ def sync(slug: str, provider: str | None, full: bool) -> None:
 
 
 def _watch(database: Database, org_id: Any, source_ids: list[Any]) -> None:
+    """Say how each sync ended, as it does, or that it was put off: the rest of that wait is nobody's at a terminal."""
     console = Console(highlight=False)
+    told: set[str] = set()
     with console.status("waiting for Dagster") as status:
-        while True:
+        while len(told) < len(source_ids):
             with database.organisation(org_id) as transaction:
                 rows = transaction.execute(
                     """select distinct on (s.provider) s.provider, j.status, j.stage, j.items_seen, j.items_expected,
-                              j.documents_added, j.documents_changed, j.documents_removed, j.error_message
+                              j.documents_added, j.documents_changed, j.documents_removed, j.error_message,
+                              j.status = 'queued' and j.retry_after > clock_timestamp() as put_off
                          from ingestion_jobs j join connected_sources s on s.org_id = j.org_id and s.id = j.source_id
                         where j.org_id = %s and j.source_id = any(%s) order by s.provider, j.created_at desc""",
                     [org_id, source_ids],
                 ).fetchall()
-            live = [row for row in rows if row["status"] in ("queued", "running")]
-            if not live:
-                break
+            live = [row for row in rows if row["status"] in ("queued", "running") and not row["put_off"]]
+            for row in rows:
+                if row not in live and row["provider"] not in told:
+                    told.add(row["provider"])
+                    console.print(_ended(row))
             status.update(
                 ", ".join(
                     f"{row['provider']} {row['stage']} {row['items_seen']}/{row['items_expected'] or '?'}"
@@ -213,13 +218,17 @@ def _watch(database: Database, org_id: Any, source_ids: list[Any]) -> None:
                 )
             )
             time.sleep(0.5)
-    for row in rows:
-        changes = f"{row['documents_added']} new, {row['documents_changed']} changed, {row['documents_removed']} gone"
-        console.print(f"{row['provider']}: {row['status']}, {changes}. {row['error_message'] or ''}")
+
+
+def _ended(row: dict[str, Any]) -> str:
+    changes = f"{row['documents_added']} new, {row['documents_changed']} changed, {row['documents_removed']} gone"
+    state = "put off" if row["put_off"] else row["status"]
+    return f"{row['provider']}: {state}, {changes}. {escape(row['error_message'] or '')}".rstrip()
 
 
 _STATUS = """
-select o.slug, s.provider, s.status, s.status_message as message, s.last_synced_at, j.status as job, j.stage,
+select o.slug, s.provider, s.status, s.last_synced_at, j.status as job, j.stage,
+       coalesce(case j.status when 'queued' then j.error_message end, s.status_message) as message,
        j.items_seen, j.items_expected,
        (select count(*) from source_documents d
          where d.org_id = s.org_id and d.source_id = s.id and d.deleted_at is null) as documents,
@@ -285,7 +294,7 @@ def search(text: str, slug: str, limit: int, as_json: bool) -> None:
         }  # fmt: skip
         click.echo(json.dumps(told, default=str))
         return
-    Console(highlight=False).print(terminal.hits(found.clients, found.documents))
+    Console(highlight=False).print(terminal.hits(text, found.clients, found.documents))
 
 
 def _as_running(told: Settings) -> Settings:

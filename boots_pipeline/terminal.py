@@ -16,7 +16,9 @@ from boots_pipeline.counting import counted
 from boots_pipeline.knowledge.search import ClientHit, DocumentHit, Found
 from boots_pipeline.providers import PROVIDERS
 
+_SHORT = 3  # letters of a word that stands in every text
 _EXCERPT = 120  # characters of a hit: two lines of 80 columns
+_STATES = {"revoked": "disconnected", "needs_reauth": "connect it again"}  # what the pages call them
 
 
 def connections(rows: Iterable[Mapping[str, Any]]) -> Group:
@@ -34,14 +36,15 @@ def _of_one(slug: str, rows: list[Mapping[str, Any]]) -> Table:
     table.add_column("state", overflow="fold")
     for row in rows:
         synced = f"{row['last_synced_at'].astimezone():%Y-%m-%d %H:%M}" if row["last_synced_at"] else "never"
-        state = escape(row["message"] or row["status"])
+        state = escape(row["message"] or _STATES.get(row["status"], row["status"]))
         table.add_row(row["provider"], f"{row['documents']:,}", synced, row["job"] or "", state)
     table.add_row()
     return table
 
 
-def hits(clients: Found[ClientHit], documents: Found[DocumentHit]) -> Table:
+def hits(text: str, clients: Found[ClientHit], documents: Found[DocumentHit]) -> Table:
     """Clients, then documents: each list by the number before it, which means another thing in each."""
+    asked = {word for word in text.casefold().split() if len(word) > _SHORT}
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(justify="right", style="yellow", no_wrap=True)
     grid.add_column(ratio=1)
@@ -49,7 +52,7 @@ def hits(clients: Found[ClientHit], documents: Found[DocumentHit]) -> Table:
         if found.hits:
             grid.add_row("", f"[dim]{heading}[/]")
         for hit in found.hits:
-            number, title, told = _client(hit) if isinstance(hit, ClientHit) else _document(hit)
+            number, title, told = _client(hit) if isinstance(hit, ClientHit) else _document(hit, asked)
             grid.add_row(number, f"[bold]{escape(visible(title))}[/]\n{escape(visible(told))}")
         if found.completeness:
             grid.add_row("", f"[dim]{escape(found.completeness)}[/]")
@@ -58,18 +61,21 @@ def hits(clients: Found[ClientHit], documents: Found[DocumentHit]) -> Table:
 
 
 def _client(hit: ClientHit) -> tuple[str, str, str]:
-    return "named" if hit.named else f"{hit.similarity:.2f}", hit.client_name, _excerpt(hit.summary, hit.client_name)
+    number = "named" if hit.named else f"{hit.similarity:.2f}"
+    return number, hit.client_name, _excerpt(hit.summary.splitlines(), hit.client_name)
 
 
-def _document(hit: DocumentHit) -> tuple[str, str, str]:
+def _document(hit: DocumentHit, asked: set[str]) -> tuple[str, str, str]:
     origin = PROVIDERS[hit.provider].title if hit.provider in PROVIDERS else hit.provider
     as_of = f", {hit.as_of:%Y-%m-%d}" if hit.as_of else ""
-    return f"{hit.relevance:.2f}", hit.title, f"{origin}{as_of}: {_excerpt(hit.content, hit.title)}"
+    lines = hit.content.splitlines()
+    # From the first line that holds one of the words: a mail begins with whom it is from and to.
+    first = next((at for at, line in enumerate(lines) if any(word in line.casefold() for word in asked)), 0)
+    return f"{hit.relevance:.2f}", hit.title, f"{origin}{as_of}: {_excerpt(lines[first:], hit.title)}"
 
 
-def _excerpt(text: str, title: str) -> str:
-    """Its beginning, in whole words, without the title that records and summaries repeat."""
-    lines = text.splitlines()
+def _excerpt(lines: list[str], title: str) -> str:
+    """Their beginning, in whole words, without the title that records and summaries repeat."""
     if len(lines) > 1 and lines[0].startswith(title):
         lines = lines[1:]
     told = " · ".join(" ".join(line.split()) for line in lines if line.strip()).replace(f"{title}, ", "", 1)

@@ -167,7 +167,7 @@ class Demo:
             embedder = embedder_for(self._settings)
             clients = search_clients(database, embedder, org_id, _QUESTION, 3)
             documents = search_documents(database, embedder, org_id, _QUESTION, 5)
-        self._console.print(f"\n[bold]“{_QUESTION}”[/]", terminal.hits(clients, documents))
+        self._console.print(f"\n[bold]“{_QUESTION}”[/]", terminal.hits(_QUESTION, clients, documents))
         if not clients.hits or not documents.hits:
             raise VisitError("The search found nothing.")
         self.result["hits"] = len(clients.hits) + len(documents.hits)
