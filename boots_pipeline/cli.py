@@ -196,7 +196,7 @@ def _watch(database: Database, org_id: Any, source_ids: list[Any]) -> None:
     console = Console(highlight=False)
     told: set[str] = set()
     with console.status("waiting for Dagster") as status:
-        while len(told) < len(source_ids):
+        while True:
             with database.organisation(org_id) as transaction:
                 rows = transaction.execute(
                     """select distinct on (s.provider) s.provider, j.status, j.stage, j.items_seen, j.items_expected,
@@ -211,6 +211,8 @@ def _watch(database: Database, org_id: Any, source_ids: list[Any]) -> None:
                 if row not in live and row["provider"] not in told:
                     told.add(row["provider"])
                     console.print(_ended(row))
+            if len(told) == len(source_ids):
+                return
             status.update(
                 ", ".join(
                     f"{row['provider']} {row['stage']} {row['items_seen']}/{row['items_expected'] or '?'}"

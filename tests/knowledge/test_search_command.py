@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from boots_pipeline import cli
 from boots_pipeline.local.postgres import DatabaseUrls
+from boots_pipeline.resources.database import Database
 from boots_pipeline.settings import Settings
 from tests.conftest import Connected
 
@@ -72,3 +73,31 @@ def test_only_what_was_asked_for_is_synced(search: CliRunner, connected: Connect
     assert "gmail: It is not connected" in done.output
     done = search.invoke(cli.main, ["sync", "--org", connected.organisation.slug, "--provider", "gmail"])
     assert (done.exit_code, "Nothing was asked for" in done.output) == (1, True)
+
+
+def test_a_sync_that_was_put_off_is_not_waited_for(
+    search: CliRunner,
+    connected: Connected,
+    database: Database,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connected.queue.enqueue(connected.organisation.id, connected.id, "delta", "test")
+    connected.owner.execute(
+        """update ingestion_jobs set retry_after = now() + interval '8 min', error_message = 'HubSpot asks for [8] min.'
+            where status = 'queued'"""
+    )
+    monkeypatch.setattr(cli.time, "sleep", lambda seconds: pytest.fail("it is waited for"))
+    cli._watch(database, connected.organisation.id, [connected.id])
+    assert "hubspot: put off, 0 new, 0 changed, 0 gone. HubSpot asks for [8] min." in capsys.readouterr().out
+    # And a second terminal says why it waits.
+    assert "HubSpot asks for [8] min." in search.invoke(cli.main, ["status"]).output
+
+
+def test_an_excerpt_begins_where_the_words_are(search: CliRunner, connected: Connected) -> None:
+    connected.owner.execute(
+        r"""update source_documents set content = E'From: a@b.example\nTo: c@d.example\n\nAbout the waiting room.'"""
+    )
+    done = search.invoke(cli.main, ["search", "waiting", "--org", connected.organisation.slug])
+    assert "About the waiting room." in done.output
+    assert "a@b.example" not in done.output
