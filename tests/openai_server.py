@@ -1,11 +1,11 @@
 """A server that speaks as much of OpenAI's API as the tests need: the outside world, over HTTP."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.http_server import Handler, serving
 
 Reply = tuple[int, dict[str, Any]]
 Answer = Callable[[str, dict[str, Any]], Reply]
@@ -15,7 +15,7 @@ Answer = Callable[[str, dict[str, Any]], Reply]
 def openai_server(answer: Answer) -> Iterator[str]:
     """Serve `answer(path, body)`; gives the base URL."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             status, told = answer(self.path, body)
@@ -28,18 +28,8 @@ def openai_server(answer: Answer) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(sent)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Answering) as address:
+        yield f"{address}/v1"
 
 
 def vectors(body: dict[str, Any], dimensions: int = 4) -> Reply:

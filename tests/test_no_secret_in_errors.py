@@ -14,8 +14,6 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -34,6 +32,7 @@ from boots_pipeline.resources.user_info import user_info
 from boots_pipeline.settings import Settings, provider_settings
 from oauth_app.authorisation import Grant, exchange, revoke
 from tests.conftest import Connected
+from tests.http_server import Handler, serving
 
 CODE, VERIFIER, SECRET = "CODE-" + "c" * 20, "VERIFIER-" + "v" * 40, "boots-sandbox-secret"
 
@@ -113,7 +112,7 @@ def held(connected: Connected, database: Database, vault: EnvelopeVault, vault_k
 def echo(status: int, **fields: Any) -> Iterator[str]:
     """A server that says back all that it is sent; fields are what its JSON says beside."""
 
-    class Echo(BaseHTTPRequestHandler):
+    class Echo(Handler):
         def do_POST(self) -> None:
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
             form = {name: values[0] for name, values in parse_qs(sent).items()}
@@ -129,18 +128,8 @@ def echo(status: int, **fields: Any) -> Iterator[str]:
 
         do_GET = do_POST
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    thread = Thread(target=server.serve_forever, args=[0.01])
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Echo) as address:
+        yield f"{address}/"
 
 
 ANSWERS: dict[str, tuple[int, dict[str, Any]]] = {

@@ -6,12 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +25,7 @@ from boots_pipeline.resources.tokens import TokenService, expiry
 from boots_pipeline.resources.vault import Purpose
 from boots_pipeline.settings import provider_settings
 from tests.conftest import Organisation
+from tests.http_server import Handler, serving
 from tests.outside import Outside
 
 
@@ -296,7 +295,7 @@ def answering(answer: Any) -> Iterator[str]:
     """A token endpoint that always says the same."""
     body = json.dumps(answer).encode()
 
-    class Endpoint(BaseHTTPRequestHandler):
+    class Endpoint(Handler):
         def do_POST(self) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -304,15 +303,5 @@ def answering(answer: Any) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Endpoint)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/token"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Endpoint) as address:
+        yield f"{address}/token"

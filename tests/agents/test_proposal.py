@@ -27,6 +27,7 @@ from tests.knowledge.records import company, contact, deal
 
 BRIEF = "Bay View Hotel wants a quiet oak stair for its wedding barn before 1 March."
 Ask = Callable[..., UUID]
+Begun = Callable[[UUID], tuple[ClaimedProposal, Research]]
 
 
 def written(found: Research) -> ReviewedDraft:
@@ -37,6 +38,18 @@ def claimed(database: Database) -> ClaimedProposal:
     job = claim_proposal(database, "worker-1")
     assert job is not None
     return job
+
+
+@pytest.fixture
+def begun(database: Database, embedder: WordllamaEmbedder, ask: Ask, live: Live) -> Begun:
+    """A proposal that was asked for, claimed and researched."""
+
+    def begin(org_id: UUID) -> tuple[ClaimedProposal, Research]:
+        ask(org_id, BRIEF)
+        job = claimed(database)
+        return job, research(database, embedder, live, job.org_id, job.proposal_id)
+
+    return begin
 
 
 def put_down(database: Database, job: ClaimedProposal, found: Research, draft: ReviewedDraft) -> int:
@@ -194,11 +207,9 @@ def test_a_proposal_is_written_with_what_informed_it(
 
 
 def test_putting_it_down_again_changes_nothing(
-    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live, owner: psycopg.Connection
+    database: Database, known: Library, owner: psycopg.Connection, begun: Begun
 ) -> None:
-    ask(known.org_id, BRIEF)
-    job = claimed(database)
-    found = research(database, embedder, live, job.org_id, job.proposal_id)
+    job, found = begun(known.org_id)
     put_down(database, job, found, written(found))
     before = owner.execute("select * from source_attribution order by id").fetchall()
     put_down(database, job, found, written(found))
@@ -206,12 +217,10 @@ def test_putting_it_down_again_changes_nothing(
 
 
 def test_what_was_deleted_while_it_was_written_is_not_quoted(
-    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live, owner: psycopg.Connection
+    database: Database, known: Library, owner: psycopg.Connection, begun: Begun
 ) -> None:
     """A document that nothing names is gone, one that a proposal names is a husk: neither is quoted any more."""
-    ask(known.org_id, BRIEF)
-    job = claimed(database)
-    found = research(database, embedder, live, job.org_id, job.proposal_id)
+    job, found = begun(known.org_id)
     draft = written(found)
     owner.execute("update client_intelligence set source_document_id = null")
     owner.execute("delete from source_documents where title = 'Site visit'")
@@ -224,11 +233,9 @@ def test_what_was_deleted_while_it_was_written_is_not_quoted(
 
 
 def test_deleting_and_writing_wait_for_each_other(
-    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live, owner: psycopg.Connection
+    database: Database, known: Library, owner: psycopg.Connection, begun: Begun
 ) -> None:
-    ask(known.org_id, BRIEF)
-    job = claimed(database)
-    found = research(database, embedder, live, job.org_id, job.proposal_id)
+    job, found = begun(known.org_id)
     draft = written(found)
     with ThreadPoolExecutor(1) as pool:
         with owner.transaction():
@@ -248,11 +255,9 @@ def test_deleting_and_writing_wait_for_each_other(
 
 
 def test_who_lost_the_job_writes_nothing(
-    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live, owner: psycopg.Connection
+    database: Database, known: Library, owner: psycopg.Connection, begun: Begun
 ) -> None:
-    ask(known.org_id, BRIEF)
-    job = claimed(database)
-    found = research(database, embedder, live, job.org_id, job.proposal_id)
+    job, found = begun(known.org_id)
     owner.execute("update jobs set lease_until = now() - interval '1 minute'")
     again = claim_proposal(database, "worker-2")
     assert again is not None
@@ -263,28 +268,17 @@ def test_who_lost_the_job_writes_nothing(
     assert owner.execute("select status, sections from proposals").fetchone() == {"status": "writing", "sections": []}
 
 
-def test_a_draft_of_which_nothing_is_left_is_not_written(
-    database: Database, embedder: WordllamaEmbedder, known: Library, ask: Ask, live: Live
-) -> None:
-    ask(known.org_id, BRIEF)
-    job = claimed(database)
-    found = research(database, embedder, live, job.org_id, job.proposal_id)
+def test_a_draft_of_which_nothing_is_left_is_not_written(database: Database, known: Library, begun: Begun) -> None:
+    job, found = begun(known.org_id)
     empty = ReviewedDraft(sections=(), written_by="m", checked=3, verdicts=())
     with pytest.raises(BadItem):
         put_down(database, job, found, empty)
 
 
 def test_an_organisation_without_connections_gets_a_proposal_too(
-    database: Database,
-    embedder: WordllamaEmbedder,
-    organisation: Organisation,
-    ask: Ask,
-    live: Live,
-    owner: psycopg.Connection,
+    database: Database, organisation: Organisation, live: Live, owner: psycopg.Connection, begun: Begun
 ) -> None:
-    ask(organisation.id, BRIEF)
-    job = claimed(database)
-    found = research(database, embedder, live, job.org_id, job.proposal_id)
+    job, found = begun(organisation.id)
     assert (found.client, found.knowledge, live.asked) == (None, (), [])
     assert put_down(database, job, found, written(found)) == 0
     proposal = owner.execute("select status, jsonb_array_length(sections) as n from proposals").fetchone()
@@ -292,20 +286,13 @@ def test_an_organisation_without_connections_gets_a_proposal_too(
 
 
 def test_what_the_organisation_says_of_itself_is_attributed_to_it(
-    database: Database,
-    embedder: WordllamaEmbedder,
-    organisation: Organisation,
-    ask: Ask,
-    live: Live,
-    owner: psycopg.Connection,
+    database: Database, organisation: Organisation, owner: psycopg.Connection, begun: Begun
 ) -> None:
     owner.execute(
         "insert into org_brain (org_id, title, content) values (%s, 'Values', 'We build stairs that do not creak.')",
         [organisation.id],
     )
-    ask(organisation.id, BRIEF)
-    job = claimed(database)
-    found = research(database, embedder, live, job.org_id, job.proposal_id)
+    job, found = begun(organisation.id)
     assert put_down(database, job, found, written(found)) == 1
     row = owner.execute("select * from source_attribution").fetchone()
     assert row is not None

@@ -1,10 +1,8 @@
 """What fails on the way to a provider's server is tried again, told apart, or given up, and nothing is lost of it."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ from boots_pipeline.providers.gmail import GMAIL
 from boots_pipeline.providers.hubspot import HubSpot
 from boots_pipeline.resources import mcp_gateway, mcp_line
 from tests.conftest import Connected
+from tests.http_server import Handler, serving
 
 SEARCH = {"tool": "search_crm_objects"}
 TOTAL = 120
@@ -102,7 +101,7 @@ def listening(redirect_to: str | None = None) -> Iterator[tuple[str, list[dict[s
     """A stranger's server: the headers of every request that reached it."""
     met: list[dict[str, str]] = []
 
-    class Stranger(BaseHTTPRequestHandler):
+    class Stranger(Handler):
         def do_POST(self) -> None:
             met.append(dict(self.headers))
             self.send_response(307 if redirect_to else 200)
@@ -111,18 +110,8 @@ def listening(redirect_to: str | None = None) -> Iterator[tuple[str, list[dict[s
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Stranger)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", met
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Stranger) as address:
+        yield address, met
 
 
 def test_another_accounts_data_is_not_written(connected: Connected) -> None:

@@ -1,16 +1,16 @@
 """A token endpoint that misbehaves: it points elsewhere, never ends, or gives less than is needed."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import psycopg
 import pytest
 
 from boots_pipeline.settings import provider_settings
+from tests.http_server import Handler, serving
 from tests.oauth_app.conftest import Browser
 
 GRANT = {"access_token": "ACCESS-MARKER", "refresh_token": "REFRESH-MARKER", "expires_in": 1800, "hub_id": 7}
@@ -38,7 +38,7 @@ class Endpoint:
 def endpoint(provider_environment: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     told = Endpoint()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         def do_POST(self) -> None:
             told.paths.append(self.path)
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -46,20 +46,11 @@ def endpoint(provider_environment: pytest.MonkeyPatch) -> Iterator[Endpoint]:
 
         do_GET = do_POST
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=[0.01])
-    thread.start()
-    root = f"http://127.0.0.1:{server.server_port}"
-    provider_environment.setenv("HUBSPOT_TOKEN_URL", f"{root}/token")
-    provider_environment.setenv("HUBSPOT_REVOCATION_URL", f"{root}/revoke")
-    provider_settings.cache_clear()
-    yield told
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Answering) as address:
+        provider_environment.setenv("HUBSPOT_TOKEN_URL", f"{address}/token")
+        provider_environment.setenv("HUBSPOT_REVOCATION_URL", f"{address}/revoke")
+        provider_settings.cache_clear()
+        yield told
 
 
 def told_on_the_card(admin: Browser, owner: psycopg.Connection) -> str:

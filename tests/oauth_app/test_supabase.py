@@ -2,11 +2,9 @@
 
 import hmac
 import json
-import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +20,7 @@ from joserfc.registry import HeaderParameter
 from boots_pipeline.settings import Settings
 from oauth_app import create_app, supabase
 from tests.conftest import Organisation
+from tests.http_server import Handler, serving
 from tests.oauth_app.conftest import Browser, consent
 
 EC, RSA, STRANGER = (
@@ -63,7 +62,7 @@ class Project:
 def project() -> Iterator[Project]:
     """One that publishes an EC and an RSA key."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         def do_GET(self) -> None:
             made.asked += 1
             sent = made.answer if made.answer is not None else json.dumps({"keys": made.keys}).encode()
@@ -72,17 +71,9 @@ def project() -> Iterator[Project]:
             self.end_headers()
             self.wfile.write(sent)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    made = Project(f"http://127.0.0.1:{server.server_address[1]}")
-    yield made
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Answering) as address:
+        made = Project(address)
+        yield made
 
 
 @pytest.fixture

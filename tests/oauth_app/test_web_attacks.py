@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx2
@@ -20,6 +19,7 @@ from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.tokens import TokenService
 from boots_pipeline.settings import ProviderSettings, Settings, provider_settings
 from tests.conftest import Organisation
+from tests.http_server import Handler, serving
 from tests.oauth_app.conftest import OUTSIDE, Browser, accounts, changed, consent
 
 Source = Callable[[], dict[str, Any] | None]
@@ -84,7 +84,7 @@ def trap() -> Iterator[tuple[str, list[str]]]:
     """An address that nobody may ask, and who did."""
     asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         def do_GET(self) -> None:
             asked.append(self.path)
             self.send_response(404)
@@ -92,16 +92,8 @@ def trap() -> Iterator[tuple[str, list[str]]]:
 
         do_POST = do_GET
 
-        def log_message(self, *arguments: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=[0.01])
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Answering) as address:
+        yield address, asked
 
 
 def test_web_17_what_a_provider_publishes_of_itself_moves_nothing(

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from threading import Thread
 from typing import Any
 
@@ -23,6 +23,7 @@ from boots_pipeline.resources import user_info as user_info_module
 from boots_pipeline.resources.user_info import user_info
 from boots_pipeline.settings import provider_settings
 from tests.conftest import Connected
+from tests.http_server import Handler, serving
 from tests.outside import Outside
 
 ADDRESS = "admin@harbour-joinery.example"
@@ -156,23 +157,13 @@ def answering(answer: Answer) -> Iterator[tuple[str, list[str]]]:
     """A UserInfo endpoint; the paths and tokens that it was asked with."""
     met: list[str] = []
 
-    class Endpoint(BaseHTTPRequestHandler):
+    class Endpoint(Handler):
         def do_GET(self) -> None:
             met.append(f"{self.path} {self.headers['Authorization']}")
             answer(self)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
-    thread = Thread(target=server.serve_forever, args=[0.01])
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", met
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Endpoint) as address:
+        yield address, met
 
 
 def gives(status: int, body: bytes, **headers: str) -> Answer:
