@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from boots_pipeline.counting import counted
 from boots_pipeline.resources.attempts import Attempts
 
 
@@ -11,4 +12,4 @@ from boots_pipeline.resources.attempts import Attempts
     description="Ends attempts to connect that nobody finished in time.",
 )
 def abandoned_attempts(attempts: dg.ResourceParam[Attempts]) -> dg.SkipReason:
-    return dg.SkipReason(f"{attempts.end_abandoned()} attempts to connect were abandoned.")
+    return dg.SkipReason(f"{counted(attempts.end_abandoned(), 'attempts')} to connect abandoned.")
