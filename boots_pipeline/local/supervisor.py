@@ -142,7 +142,7 @@ def _programs(settings: Settings, sandbox_size: str, home: Path) -> list[list[Pr
     )
     code_server = Program(
         "code server",
-        [python, "-m", "dagster", "api", "grpc", "-m", "boots_pipeline.definitions", "-h", "127.0.0.1",
+        [python, "-m", "boots_pipeline.code_server", "-m", "boots_pipeline.definitions", "-h", "127.0.0.1",
          "-p", str(settings.code_server_port), "--location-name", "boots_pipeline"],
         settings.code_server_port,
         "CODE_SERVER_PORT",

@@ -3,13 +3,13 @@
 The tests share one Boots, and stand in the order in which a first week would go.
 """
 
-import os
-import signal
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psutil
 import pytest
 
 from boots_pipeline.local.visitor import wait_for
@@ -158,7 +158,9 @@ def test_a_sigkill_in_the_middle_of_a_pull_costs_nothing(
             return job if job["checkpoint"].get("companies", {}).get("verdict") else None
 
         job = wait_for(half_way, 60, "The middle of the pull")
-        os.kill(pid_of(boots, job["run_id"]), signal.SIGKILL)
+        worker = psutil.Process(pid_of(boots, job["run_id"]))
+        assert is_fork_server(worker.parent())
+        worker.kill()
         assert boots.ended_run(job["run_id"])["status"] == "FAILURE"
         assert boots.job(job_id)["status"] == "running"
         boots.outside.control("DELETE", "faults")
@@ -180,6 +182,18 @@ def test_a_sigkill_in_the_middle_of_a_pull_costs_nothing(
     assert undisturbed.said.splitlines()[-1].strip() == "hubspot: completed, 0 new, 0 changed, 0 gone."
     job = boots.finished_job(boots.jobs(HARBOUR)[-1]["id"])
     assert (job["reason"], job["kind"]) == ("asked for at the command line", "full")
+
+
+def test_what_runs_are_forked_from_has_read_the_code_and_opened_nothing(
+    boots: Running, first_sync: dict[str, Any]
+) -> None:
+    (template,) = (each for each in psutil.Process().children(recursive=True) if is_fork_server(each))
+    mapped = (Path(each.path).parts for each in template.memory_maps())
+    read = {parts[parts.index("site-packages") + 1] for parts in mapped if "site-packages" in parts}
+    # The packages with compiled parts among what a run needs: for our tables, Dagster's, MCP, and the offline model.
+    assert {"psycopg_binary", "sqlalchemy", "watchfiles", "tokenizers"} <= read
+    assert template.num_threads() == 1
+    assert template.net_connections("inet") == []
 
 
 def test_the_night_puts_what_is_due_into_the_queue_once(boots: Running, first_sync: dict[str, Any]) -> None:
@@ -218,6 +232,11 @@ def test_no_code_and_no_token_is_written_anywhere(boots: Running, first_sync: di
     kept = boots.documents(HARBOUR)["companies"]
     assert any(next(iter(kept)).encode() in text for where, text in written if where.startswith("postgres")), "a search"
     assert any(b"hubspot" in text for where, text in written if "/logs/" in where), "the logs are among it"
+
+
+def is_fork_server(process: psutil.Process | None) -> bool:
+    """Whether a process is what the code server has its runs forked from."""
+    return process is not None and "from multiprocessing.forkserver" in " ".join(process.cmdline())
 
 
 def pid_of(boots: Running, run_id: str) -> int:
