@@ -187,7 +187,12 @@ def test_a_sigkill_in_the_middle_of_a_pull_costs_nothing(
 def test_what_runs_are_forked_from_has_read_the_code_and_opened_nothing(
     boots: Running, first_sync: dict[str, Any]
 ) -> None:
-    (template,) = (each for each in psutil.Process().children(recursive=True) if is_fork_server(each))
+    # A run that is under way bears the same command line, and is its child.
+    (template,) = (
+        each
+        for each in psutil.Process().children(recursive=True)
+        if is_fork_server(each) and not is_fork_server(each.parent())
+    )
     mapped = (Path(each.path).parts for each in template.memory_maps())
     read = {parts[parts.index("site-packages") + 1] for parts in mapped if "site-packages" in parts}
     # The packages with compiled parts among what a run needs: for our tables, Dagster's, MCP, and the offline model.
