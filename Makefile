@@ -16,7 +16,7 @@ up: $(VENV)/ready
 
 # At once: a running Boots waits half of its time, and the pieces fill it. One after the other takes two minutes longer.
 test: $(VENV)/ready browser
-	@echo "Checks, tests of the pieces and of the whole, side by side; about six minutes"
+	@echo "Checks, tests of the pieces and of the whole, side by side; about five minutes"
 	@$(MAKE) --jobs 4 --output-sync=target --no-print-directory check pieces whole commands
 
 pieces: $(VENV)/ready
