@@ -206,12 +206,13 @@ def _watch(database: Database, org_id: Any, source_ids: list[Any]) -> None:
                         where j.org_id = %s and j.source_id = any(%s) order by s.provider, j.created_at desc""",
                     [org_id, source_ids],
                 ).fetchall()
-            live = [row for row in rows if row["status"] in ("queued", "running") and not row["put_off"]]
             for row in rows:
-                if row not in live and row["provider"] not in told:
+                waits = row["status"] in ("queued", "running") and not row["put_off"]
+                if not waits and row["provider"] not in told:
                     told.add(row["provider"])
                     console.print(_ended(row))
-            if len(told) == len(source_ids):
+            live = [row for row in rows if row["provider"] not in told]
+            if not live:
                 return
             status.update(
                 ", ".join(

@@ -49,7 +49,7 @@ def served(web_database_url: str) -> Iterator[str]:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A browser that remembers nothing."""
-    path = shutil.which("chromium")
+    path = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     if path is None:
         raise FileNotFoundError("Chromium is missing: sudo apt-get install chromium")
     with sync_playwright() as playwright:

@@ -94,6 +94,16 @@ def test_a_sync_that_was_put_off_is_not_waited_for(
     assert "HubSpot asks for [8] min." in search.invoke(cli.main, ["status"]).output
 
 
+def test_a_connection_that_goes_meanwhile_is_not_waited_for(
+    connected: Connected, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected.queue.enqueue(connected.organisation.id, connected.id, "delta", "test")
+    waits = iter([lambda: connected.owner.execute("delete from connected_sources")])
+    monkeypatch.setattr(cli.time, "sleep", lambda seconds: next(waits, lambda: pytest.fail("it is waited for"))())
+    cli._watch(database, connected.organisation.id, [connected.id])
+    assert next(waits, None) is None, "it was waited for while it was there"
+
+
 def test_an_excerpt_begins_where_the_words_are(search: CliRunner, connected: Connected) -> None:
     connected.owner.execute(
         r"""update source_documents set content = E'From: a@b.example\nTo: c@d.example\n\nAbout the waiting room.'"""
