@@ -6,7 +6,8 @@ job's row and in the check `source_is_in_sync`. Only a bug, or our own database 
 """
 
 import asyncio
-from collections.abc import Mapping
+import signal
+from collections.abc import Coroutine, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -44,22 +45,36 @@ def documents_asset(provider: Provider) -> dg.AssetsDefinition:
         "received, made readable and embedded. Materialize a partition to sync that organisation now.",
         metadata={"dagster/table_name": "public.source_documents", "dagster/column_schema": SOURCE_DOCUMENTS},
     )
-    async def documents(
+    def documents(
         context: dg.AssetExecutionContext, database: dg.ResourceParam[Database], engine: dg.ResourceParam[SyncEngine]
     ) -> dg.MaterializeResult[None]:
-        org_id = await asyncio.to_thread(engine.queue.organisation_id, context.partition_key)
+        org_id = engine.queue.organisation_id(context.partition_key)
         handed_over = context.run.tags.get(job_tag(provider.name))
         try:
-            job = await asyncio.to_thread(_claim, engine.queue, org_id, provider.name, handed_over, context.run.run_id)
+            job = _claim(engine.queue, org_id, provider.name, handed_over, context.run.run_id)
         except NotConnected as reason:
             outcome = Outcome("not connected", message=str(reason))
         else:
-            outcome = await engine.run(job, provider, context.log.info) if job else _left_alone()
+            outcome = _to_its_end(engine.run(job, provider, context.log.info)) if job else _left_alone()
         context.log.info("%s: %s", outcome.status, outcome.message or "everything is in")
-        held = await asyncio.to_thread(_held, database, org_id, provider.name)
+        held = _held(database, org_id, provider.name)
         return dg.MaterializeResult(metadata=_metadata(outcome, held), data_version=dg.DataVersion(held["version"]))
 
     return documents
+
+
+def _to_its_end(sync: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """The outcome of a sync. A run that is terminated cancels it, and it gives its job back.
+
+    Dagster's own handler raises in whatever the event loop does at the moment: then the sync ended by an error of the
+    loop's end, or, where asyncio swallowed what was raised in a callback, not at all. asyncio cancels its main task
+    on SIGINT, but only in the place of Python's handler.
+    """
+    dagsters = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return asyncio.run(sync)
+    finally:
+        signal.signal(signal.SIGINT, dagsters)
 
 
 def _left_alone() -> Outcome:

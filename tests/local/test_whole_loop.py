@@ -39,6 +39,7 @@ mutation Evaluate($schedule: ScheduleSelector!, $now: Float!) {
   }
 }
 """
+_TERMINATE = "mutation Terminate($run: String!) { terminateRun(runId: $run) { __typename } }"
 _PID = """
 query Pid($run: ID!) {
   logsForRun(runId: $run) { ... on EventConnection { events {
@@ -184,21 +185,39 @@ def test_a_sigkill_in_the_middle_of_a_pull_costs_nothing(
     assert (job["reason"], job["kind"]) == ("asked for at the command line", "full")
 
 
+def test_a_run_that_is_terminated_in_the_ui_gives_its_sync_to_the_next(
+    boots: Running, first_sync: dict[str, Any]
+) -> None:
+    boots.outside.fault(tool="search_crm_objects", kind="slow", seconds=60)
+    with boots.visitor(HARBOUR) as visitor:
+        job_id = visitor.ask_for_sync("hubspot", "delta")
+        wait_for(lambda: boots.job(job_id)["checkpoint"] or None, 60, "The first stream")
+        run_id = boots.job(job_id)["run_id"]
+        worker = psutil.Process(pid_of(boots, run_id))
+        assert boots.graphql(_TERMINATE, run=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+        worker.wait(10)
+        boots.outside.control("DELETE", "faults")
+        assert boots.ended_run(run_id, 10)["status"] == "CANCELED"
+        job = boots.finished_job(job_id)
+    assert (job["status"], job["attempt"]) == ("completed", 0)
+    assert job["run_id"] != run_id
+
+
 def test_what_runs_are_forked_from_has_read_the_code_and_opened_nothing(
     boots: Running, first_sync: dict[str, Any]
 ) -> None:
-    # A run that is under way bears the same command line, and is its child.
-    (template,) = (
-        each
-        for each in psutil.Process().children(recursive=True)
-        if is_fork_server(each) and not is_fork_server(each.parent())
-    )
+    template = forked_from()
     mapped = (Path(each.path).parts for each in template.memory_maps())
     read = {parts[parts.index("site-packages") + 1] for parts in mapped if "site-packages" in parts}
     # The packages with compiled parts among what a run needs: for our tables, Dagster's, MCP, and the offline model.
     assert {"psycopg_binary", "sqlalchemy", "watchfiles", "tokenizers"} <= read
     assert template.num_threads() == 1
     assert template.net_connections("inet") == []
+
+    template.kill()
+    with boots.visitor(HARBOUR) as visitor:
+        assert boots.finished_job(visitor.ask_for_sync("hubspot", "delta"))["status"] == "completed"
+    assert forked_from() != template
 
 
 def test_the_night_puts_what_is_due_into_the_queue_once(boots: Running, first_sync: dict[str, Any]) -> None:
@@ -237,6 +256,16 @@ def test_no_code_and_no_token_is_written_anywhere(boots: Running, first_sync: di
     kept = boots.documents(HARBOUR)["companies"]
     assert any(next(iter(kept)).encode() in text for where, text in written if where.startswith("postgres")), "a search"
     assert any(b"hubspot" in text for where, text in written if "/logs/" in where), "the logs are among it"
+
+
+def forked_from() -> psutil.Process:
+    """The process that runs are forked from. One that is under way bears the same command line, and is its child."""
+    (template,) = (
+        each
+        for each in psutil.Process().children(recursive=True)
+        if is_fork_server(each) and not is_fork_server(each.parent())
+    )
+    return template
 
 
 def is_fork_server(process: psutil.Process | None) -> bool:
