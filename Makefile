@@ -19,8 +19,9 @@ test: $(VENV)/ready browser
 	@echo "Checks, tests of the pieces and of the whole, side by side; about five minutes"
 	@$(MAKE) --jobs 4 --output-sync=target --no-print-directory check pieces whole commands
 
+# Three workers on two cores: each waits now and then, and what the others leave idle towards the end is a fifth.
 pieces: $(VENV)/ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/local --ignore tests/browser
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/local --ignore tests/browser
 
 whole: $(VENV)/ready browser
 	$(BIN)/python -m pytest tests/local tests/browser --ignore tests/local/test_commands.py

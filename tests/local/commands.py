@@ -19,7 +19,9 @@ from boots_pipeline.settings import Settings
 from tests.outside import free_port
 
 PORTS = ("WEB_PORT", "DAGSTER_PORT", "CODE_SERVER_PORT", "SANDBOX_PORT", "BRIDGE_PORT")
-_COMMAND = [sys.executable, "-m", "boots_pipeline"]
+# The script, and not `python -m`: there CPython forgets that a Ctrl-C was heard if it met the making of a dataclass,
+# and ends by the signal (-2, which a shell calls 130 too).
+_COMMAND = [str(Path(sys.executable).with_name("boots"))]
 
 
 @dataclass(frozen=True)
