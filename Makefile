@@ -15,7 +15,7 @@ up: $(VENV)/ready
 	$(BIN)/boots up
 
 # At once: a running Boots waits half of its time, and the pieces fill it. One after the other takes two minutes longer.
-test: $(VENV)/ready browser
+test: $(VENV)/ready
 	@echo "Checks, tests of the pieces and of the whole, side by side; about five minutes"
 	@$(MAKE) --jobs 4 --output-sync=target --no-print-directory check pieces whole commands
 
@@ -43,7 +43,7 @@ screenshots: $(VENV)/ready browser
 browser:
 	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || { \
 	  echo "Installing Chromium for the browser tests"; \
-	  { apt-get update -qq && apt-get install -y -qq chromium-headless-shell; } >/dev/null 2>&1 \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium-headless-shell; } >/dev/null 2>&1 \
 	  || { echo "Chromium is missing and could not be installed; run: sudo apt-get install chromium" >&2; exit 1; }; }
 
 $(VENV)/ready: pyproject.toml constraints.txt
