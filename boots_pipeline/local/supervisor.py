@@ -142,11 +142,10 @@ def _programs(settings: Settings, sandbox_size: str, home: Path) -> list[list[Pr
     )
     code_server = Program(
         "code server",
-        [python, "-m", "boots_pipeline.code_server", "-m", "boots_pipeline.definitions", "-h", "127.0.0.1",
-         "-p", str(settings.code_server_port), "--location-name", "boots_pipeline"],
+        [python, "-m", "boots_pipeline.code_server", "-h", "127.0.0.1", "-p", str(settings.code_server_port)],
         settings.code_server_port,
         "CODE_SERVER_PORT",
-    )  # fmt: skip
+    )
     interface = Program(
         "Dagster UI",
         [python, "-m", "dagster_webserver", "-w", workspace, "-h", "127.0.0.1", "-p", str(settings.dagster_port)],
