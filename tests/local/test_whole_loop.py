@@ -270,7 +270,10 @@ def forked_from() -> psutil.Process:
 
 def is_fork_server(process: psutil.Process | None) -> bool:
     """Whether a process is what the code server has its runs forked from."""
-    return process is not None and "from multiprocessing.forkserver" in " ".join(process.cmdline())
+    try:
+        return process is not None and "from multiprocessing.forkserver" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # It ended while we looked, as a run does; nobody may have reaped it yet.
+        return False
 
 
 def pid_of(boots: Running, run_id: str) -> int:
