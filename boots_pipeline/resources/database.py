@@ -20,6 +20,9 @@ from boots_pipeline.errors import ConfigError, DatabaseError, InfraError
 
 Connection = psycopg.Connection[DictRow]
 
+# Where pg_temp is not named it comes first: a temporary table would hide ours from the next borrower.
+_OPTIONS = "-c TimeZone=UTC -c search_path=public,extensions,pg_temp"
+
 
 class Database:
     """A pool of connections to one URL. Rows are dictionaries, vectors numpy arrays, times UTC."""
@@ -31,23 +34,22 @@ class Database:
 
     @cached_property
     def _pool(self) -> ConnectionPool[Connection]:
-        _refuse_unbounded(self._url)
+        first = _first_connection(self._url)
         pool = ConnectionPool(
             self._url,
             connection_class=psycopg.Connection[DictRow],
             kwargs={
                 "row_factory": dict_row,
                 "application_name": self._application,
-                # Where pg_temp is not named it comes first: a temporary table would hide ours from the next borrower.
-                "options": "-c TimeZone=UTC -c search_path=public,extensions,pg_temp",
+                "options": _OPTIONS,
                 # A plan made for another organisation's size is the wrong plan (reference: §4.3 of performance).
                 "prepare_threshold": None,
+                "context": first,
             },
             min_size=1,
             max_size=self._size,
             timeout=10,
             max_lifetime=1800,
-            configure=_configure,
             reset=_forget_the_borrower,
             check=ConnectionPool.check_connection,
             open=False,
@@ -94,22 +96,28 @@ class Database:
             self._pool.close()
 
 
-def _refuse_unbounded(url: str) -> None:
-    # Before there is a pool: what is raised inside one is only a pool that never fills.
-    with psycopg.connect(url) as connection:
+def _first_connection(url: str) -> psycopg.Connection[Any]:
+    """Refuse to be somebody who sees all rows, and learn what a vector is here, which the pool's connections inherit.
+
+    Within the pool a refusal is only a pool that never fills, and each connection would ask the same four questions
+    about vectors.
+    """
+    with psycopg.connect(url, options=_OPTIONS) as connection:
         role = connection.execute(
             "select 1 from pg_roles where rolname = current_user and (rolsuper or rolbypassrls)"
         ).fetchone()
-    if role is not None:
-        raise ConfigError(
-            "This process connected as a superuser or with BYPASSRLS, where row level security does not hold. "
-            "Set WORKER_DATABASE_URL to boots_worker and WEB_DATABASE_URL to boots_web."
-        )
-
-
-def _configure(connection: psycopg.Connection[Any]) -> None:
-    register_vector(connection)
-    connection.commit()
+        if role is not None:
+            raise ConfigError(
+                "This process connected as a superuser or with BYPASSRLS, where row level security does not hold. "
+                "Set WORKER_DATABASE_URL to boots_worker and WEB_DATABASE_URL to boots_web."
+            )
+        try:
+            register_vector(connection)
+        except psycopg.ProgrammingError as error:
+            raise ConfigError(
+                "This database has no type for vectors yet: run `boots migrate`, DATABASE_URL being its owner's."
+            ) from error
+    return connection
 
 
 def _forget_the_borrower(connection: psycopg.Connection[Any]) -> None:

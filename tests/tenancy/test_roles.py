@@ -52,3 +52,9 @@ def test_a_superusers_address_is_refused(urls: DatabaseUrls) -> None:
             pass
     finally:
         database.close()
+
+
+def test_a_database_that_nobody_has_migrated_says_what_to_run(postgres: str) -> None:
+    database = Database(DatabaseUrls.on_socket(postgres, "postgres").worker, application="early")
+    with pytest.raises(ConfigError, match="boots migrate"), database.connection():
+        pass
