@@ -36,11 +36,6 @@ class Live:
         return answer
 
 
-@pytest.fixture(scope="session")
-def embedder() -> WordllamaEmbedder:
-    return WordllamaEmbedder()
-
-
 @pytest.fixture
 def live() -> Live:
     return Live()

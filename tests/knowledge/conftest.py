@@ -1,16 +1,10 @@
-"""An organisation's library, and the offline embedder, loaded once."""
+"""An organisation's library."""
 
 import psycopg
 import pytest
 
-from boots_pipeline.resources.embedder import WordllamaEmbedder
 from tests.conftest import Organisation
 from tests.knowledge.library import Library
-
-
-@pytest.fixture(scope="session")
-def embedder() -> WordllamaEmbedder:
-    return WordllamaEmbedder()
 
 
 @pytest.fixture

@@ -27,11 +27,6 @@ from boots_pipeline.settings import Settings
 TEXTS = ["Harbour Joinery Ltd, joiners in Whitby", "a", "Invoice 1042: £12,000.00, overdue", "naïve café 日本語"]
 
 
-@pytest.fixture(scope="module")
-def embedder() -> WordllamaEmbedder:
-    return WordllamaEmbedder()
-
-
 @pytest.fixture
 def logging_restored() -> Iterator[None]:
     level = logging.getLogger().level
