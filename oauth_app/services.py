@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-import psycopg
 from flask import current_app
 
-from boots_pipeline.errors import ConfigError, InfraError
+from boots_pipeline.errors import ConfigError
 from boots_pipeline.resources.choices import vault_for
 from boots_pipeline.resources.database import Database
 from boots_pipeline.resources.vault import Vault
@@ -43,9 +42,8 @@ def open_services(settings: Settings) -> Services:
     vault = vault_for(settings)
     if len(settings.required("secret_key").encode()) < _SECRET_KEY_BYTES:
         raise ConfigError(f"SECRET_KEY must be at least {_SECRET_KEY_BYTES} bytes: it signs the sessions.")
-    url = settings.required("web_database_url")
-    _refuse_unbounded_role(url)
-    opened = Services(settings, Database(url, application="boots-web"), vault, supabase)
+    database = Database(settings.required("web_database_url"), application="boots-web")
+    opened = Services(settings, database, vault, supabase)
     try:
         with opened.database.connection() as connection:
             vault.check(connection)
@@ -64,22 +62,3 @@ def _refuse_development(settings: Settings, supabase: SupabaseSignIn | None) -> 
         raise ConfigError("BOOTS_ENV is production, so SUPABASE_URL must be https: its keys say who is who.")
     if not settings.public_base_url.startswith("https://"):
         raise ConfigError("BOOTS_ENV is production, so PUBLIC_BASE_URL must be https: cookies and codes travel there.")
-
-
-def _refuse_unbounded_role(url: str) -> None:
-    # The pool refuses as well, but only after its time is up, and with the reason in a log.
-    try:
-        with psycopg.connect(url, connect_timeout=10) as connection:
-            row = connection.execute(
-                "select rolsuper or rolbypassrls from pg_roles where rolname = current_user"
-            ).fetchone()
-    except psycopg.OperationalError:
-        raise InfraError(
-            "The database at WEB_DATABASE_URL does not answer, or does not know the role that it names. `boots up` "
-            "starts a local one, `boots migrate` makes its roles."
-        ) from None
-    if row is None or row[0]:
-        raise ConfigError(
-            "WEB_DATABASE_URL connects as a superuser or with BYPASSRLS, where row level security does not hold. "
-            "Use the role boots_web."
-        )

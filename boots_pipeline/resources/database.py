@@ -23,6 +23,8 @@ Connection = psycopg.Connection[DictRow]
 # Where pg_temp is not named it comes first: a temporary table would hide ours from the next borrower.
 _OPTIONS = "-c TimeZone=UTC -c search_path=public,extensions,pg_temp"
 
+_PATIENCE_SECONDS = 10
+
 
 class Database:
     """A pool of connections to one URL. Rows are dictionaries, vectors numpy arrays, times UTC."""
@@ -48,7 +50,7 @@ class Database:
             },
             min_size=1,
             max_size=self._size,
-            timeout=10,
+            timeout=_PATIENCE_SECONDS,
             max_lifetime=1800,
             reset=_forget_the_borrower,
             check=ConnectionPool.check_connection,
@@ -102,7 +104,14 @@ def _first_connection(url: str) -> psycopg.Connection[Any]:
     Within the pool a refusal is only a pool that never fills, and each connection would ask the same four questions
     about vectors.
     """
-    with psycopg.connect(url, options=_OPTIONS) as connection:
+    try:
+        connection = psycopg.connect(url, options=_OPTIONS, connect_timeout=_PATIENCE_SECONDS)
+    except psycopg.OperationalError:
+        raise InfraError(
+            "The database does not answer, or does not let this role in. `boots up` starts a local one, `boots "
+            "migrate` makes the roles."
+        ) from None
+    with connection:
         role = connection.execute(
             "select 1 from pg_roles where rolname = current_user and (rolsuper or rolbypassrls)"
         ).fetchone()
@@ -133,6 +142,8 @@ def _safe_errors() -> Iterator[None]:
     try:
         yield
     except PoolTimeout:
-        raise InfraError("No database connection was free within 10 s, or the database is down.") from None
+        raise InfraError(
+            f"No database connection was free within {_PATIENCE_SECONDS} s, or the database is down."
+        ) from None
     except psycopg.Error as error:
         raise DatabaseError(error.sqlstate, error.diag.table_name, error.diag.constraint_name) from None

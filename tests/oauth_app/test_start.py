@@ -65,6 +65,14 @@ def test_without_a_key_it_says_so_and_ends(environment: dict[str, str]) -> None:
     assert "Traceback" not in said
 
 
+def test_without_a_database_it_says_what_makes_one(environment: dict[str, str], tmp_path: Path) -> None:
+    process = start({**environment, "WEB_DATABASE_URL": f"postgresql://boots_web:pass-word@/boots?host={tmp_path}"})
+    _, said = process.communicate(timeout=15)
+    assert process.returncode == 2
+    assert said.startswith("The database does not answer, or does not let this role in. `boots up` starts a local one")
+    assert "pass-word" not in said
+
+
 def test_a_port_that_is_taken(environment: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", int(environment["WEB_PORT"]))):
         process = start(environment)
