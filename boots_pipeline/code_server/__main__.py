@@ -6,6 +6,7 @@ such setting, hence the one assignment below. Takes host (-h) and port (-p) as `
 """
 
 import multiprocessing
+import signal
 import sys
 from typing import Any
 
@@ -37,6 +38,8 @@ class ForkingApiServer(server.DagsterApiServer):
 
 def main() -> None:
     """Serve until told to end."""
+    # Dagster hears SIGTERM as it hears SIGINT, which a script's `… &` has ignored: nothing but SIGKILL ended it then.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     server.DagsterApiServer = ForkingApiServer  # type: ignore[misc]
     ours = ["-m", _DEFINITIONS, "--location-name", "boots_pipeline"]
     api_cli.main(["grpc", *ours, *sys.argv[1:]], prog_name="boots_pipeline.code_server")
