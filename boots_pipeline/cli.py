@@ -84,7 +84,8 @@ def up() -> None:
     with ExitStack() as stack:
         with console.status("Starting Postgres, the sandbox, the pages and Dagster"):
             local = stack.enter_context(everything(told, lambda line: console.print(f"[green]✓[/] {line}")))
-            seed(local.databases.owner, local.sandbox)
+            if told.boots_env == "development":
+                seed(local.databases.owner, local.sandbox)
         console.print(f"\nsettings   {local.web}/settings/integrations")
         console.print(f"proposals  {local.web}/proposals\nDagster    {local.dagster}\nCtrl-C stops it all.")
         wait_until_one_ends(told.boots_home)

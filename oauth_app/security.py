@@ -3,9 +3,12 @@
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
+from werkzeug.exceptions import SecurityError
+from werkzeug.sansio.utils import host_is_trusted
 
 from boots_pipeline.providers import PROVIDERS
 from boots_pipeline.settings import Settings
+from oauth_app.health import health
 from oauth_app.session import SESSION_LIFE
 
 _MAX_BODY = 64 * 1024
@@ -35,8 +38,14 @@ def secure(app: Flask, settings: Settings) -> None:
         MAX_CONTENT_LENGTH=_MAX_BODY,
         MAX_FORM_MEMORY_SIZE=_MAX_BODY,
         MAX_FORM_PARTS=50,
-        TRUSTED_HOSTS=[base.hostname],
     )
+
+    @app.before_request
+    def refuse_other_hosts() -> None:
+        # Whoever watches us asks by the address of this machine.
+        if request.blueprint != health.name and not host_is_trusted(request.host, [base.hostname or ""]):
+            raise SecurityError
+
     app.after_request(_protect)
     if https:
         app.after_request(_keep_to_https)
@@ -57,10 +66,7 @@ def _keep_to_https(response: Response) -> Response:
 
 def _content_policy() -> str:
     # Browsers hold a form's redirects to form-action too, and a provider redirects further within its own hosts.
-    local = sorted(
-        f"{target.scheme}://{target.netloc}"
-        for target in (urlsplit(provider.oauth.authorization_url) for provider in PROVIDERS.values())
-        if target.scheme == "http"
-    )
+    targets = (urlsplit(provider.oauth.authorization_url) for provider in PROVIDERS.values())
+    local = sorted({f"{target.scheme}://{target.netloc}" for target in targets if target.scheme == "http"})
     forms = " ".join(["'self'", "https:", *local])
     return f"default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action {forms}"

@@ -46,3 +46,11 @@ def test_it_is_migrated_and_has_people_to_sign_in(prepared: DatabaseUrls, outsid
     assert {slug for slug, _ in rows} == set(slugs)
     with psycopg.connect(prepared.owner) as owner, pytest.raises(psycopg.errors.InsufficientPrivilege):
         owner.execute("insert into organizations (slug, name) values ('new', 'New')")  # under its policies again
+
+
+def test_nobody_is_put_beside_organisations_of_ones_own(urls: DatabaseUrls, outside: Outside) -> None:
+    with psycopg.connect(urls.owner, autocommit=True) as owner:
+        owner.execute("insert into organizations (slug, name) values ('oak', 'Oak')")
+        assert seed(urls.owner, outside.url) == []
+        assert owner.execute("select slug from organizations").fetchall() == [("oak",)]
+        assert owner.execute("select count(*) from auth.users").fetchone() == (0,)

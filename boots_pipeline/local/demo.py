@@ -18,6 +18,7 @@ from rich.table import Column
 
 from boots_pipeline import terminal
 from boots_pipeline.counting import counted
+from boots_pipeline.errors import ConfigError
 from boots_pipeline.knowledge.search import search_clients, search_documents
 from boots_pipeline.local.comparison import compare, drawn
 from boots_pipeline.local.organisations import seed
@@ -85,6 +86,10 @@ class Demo:
             if local is None:
                 local = stack.enter_context(everything(self._settings, tell))
             slugs = seed(local.databases.owner, local.sandbox)
+            if not slugs:
+                raise ConfigError(
+                    "This database has organisations of its own, and the demo's are fiction: give it another one."
+                )
             self.result["organizations"] = len(slugs)
         return local
 

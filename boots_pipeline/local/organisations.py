@@ -10,10 +10,14 @@ _PORTALS = ("organizations", "organization_members")
 
 
 def seed(owner_url: str, sandbox_url: str) -> list[str]:
-    """Insert what is missing; returns the slugs."""
+    """Insert what is missing; returns the slugs. None, and nothing is done, where there are organisations that are
+    not the sandbox's: fiction has no place beside them."""
     world = httpx.get(f"{sandbox_url}/_control/world", timeout=30).raise_for_status().json()
     organisations = world["organizations"]
+    slugs = [each["slug"] for each in organisations]
     with psycopg.connect(owner_url) as connection, _as_the_portal(connection), connection.cursor() as cursor:
+        if cursor.execute("select from organizations where slug <> all(%s) limit 1", [slugs]).fetchone() is not None:
+            return []
         cursor.executemany(
             "insert into organizations (slug, name) values (%(slug)s, %(name)s) on conflict (slug) do nothing",
             organisations,
@@ -29,7 +33,7 @@ def seed(owner_url: str, sandbox_url: str) -> list[str]:
                on conflict do nothing""",
             users,
         )
-    return [each["slug"] for each in organisations]
+    return slugs
 
 
 @contextmanager

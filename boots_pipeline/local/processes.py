@@ -66,7 +66,7 @@ def make_room(programs: Iterable[Program], folder: Path, report: Callable[[str],
 def running(
     waves: Sequence[Sequence[Program]], environment: Mapping[str, str], folder: Path, report: Callable[[str], None]
 ) -> Iterator[None]:
-    """Run the programs until the block ends, each wave when the one before answers.
+    """Run the programs, in the folder, until the block ends, each wave when the one before answers.
 
     Raises InfraError for a program that fails.
     """
@@ -78,7 +78,7 @@ def running(
         for wave in waves:
             for program in wave:
                 with held_back():
-                    started.append(_start(program, environment, logs))
+                    started.append(_start(program, environment, folder, logs))
                     _write_state(state, started)
             for each in started[-len(wave) :]:
                 _wait_ready(each)
@@ -112,11 +112,11 @@ def _check_port(program: Program, port: int) -> None:
             ) from None
 
 
-def _start(program: Program, environment: Mapping[str, str], logs: Path) -> _Running:
+def _start(program: Program, environment: Mapping[str, str], folder: Path, logs: Path) -> _Running:
     log = logs / f"{program.name.replace(' ', '-')}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 our own commands
-            list(program.command), env=dict(environment), stdin=subprocess.DEVNULL, stdout=output,
+            list(program.command), cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     return _Running(program, process, log)

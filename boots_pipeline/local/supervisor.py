@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 
+from dotenv import dotenv_values
+
 from boots_pipeline.counting import counted
 from boots_pipeline.errors import ConfigError
 from boots_pipeline.local.postgres import DatabaseUrls, create_databases, embedded_postgres, note_dagster_is_made
@@ -88,11 +90,13 @@ def everything(settings: Settings, report: Report, *, sandbox_size: str = "demo"
         report(f"database is up, {counted(len(applied), 'migrations')} applied" if applied else "database is up")
         local = Local(
             databases=urls,
-            web=_address(settings.web_port),
+            web=settings.public_base_url
+            if "public_base_url" in settings.model_fields_set
+            else _address(settings.web_port),
             dagster=_address(settings.dagster_port),
             sandbox=_address(settings.sandbox_port),
             bridge=_address(settings.bridge_port),
-            vault_key_file=str(_private_file(home / "vault.key", _vault_key)),
+            vault_key_file=str((settings.vault_key_file or _private_file(home / "vault.key", _vault_key)).resolve()),
         )
         stack.enter_context(running(programs, _environment(settings, local, home), home, report))
         if ended := end_dead_runs(local.dagster, begun):
@@ -158,20 +162,26 @@ def _programs(settings: Settings, sandbox_size: str, home: Path) -> list[list[Pr
 
 
 def _environment(settings: Settings, local: Local, home: Path) -> dict[str, str]:
-    """What the processes are told. The owner's URL is not among it: nothing that serves or works may migrate."""
+    """What the processes are told: our environment, what `.env` says beyond it, and what neither says and is made here.
+
+    They read no `.env` themselves: Dagster's would believe it more than the environment, ours believe it less. The
+    owner's URL is not among it: nothing that serves or works may migrate.
+    """
     storage = home / "dagster"
     storage.mkdir(exist_ok=True)
-    secret_key = _private_file(home / "secret.key", lambda: secrets.token_urlsafe(48)).read_text()
-    inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    databases = {name: url for name, url in local.databases.environment().items() if name != "DATABASE_URL"}
-    return {
+    told = {name: value for source in (dotenv_values(".env"), os.environ) for name, value in source.items() if value}
+    made = {"PUBLIC_BASE_URL": local.web}
+    if settings.vault_keys is None:
+        made["VAULT_KEY_FILE"] = local.vault_key_file
+    if settings.secret_key is None:
+        made["SECRET_KEY"] = _private_file(home / "secret.key", lambda: secrets.token_urlsafe(48)).read_text()
+    environment = {
         **bridge_environment(local.bridge),
         **sandbox_environment(local.sandbox),
-        "VAULT_KEY_FILE": local.vault_key_file,
-        "SECRET_KEY": secret_key,
-        "PUBLIC_BASE_URL": local.web,
-        **inherited,
-        **databases,
+        **told,
+        **made,
+        **local.databases.environment(),
+        "BOOTS_HOME": str(home),
         "PYTHONPATH": str(CHECKOUT),
         "PYTHONUNBUFFERED": "1",
         "WEB_PORT": str(settings.web_port),
@@ -179,6 +189,8 @@ def _environment(settings: Settings, local: Local, home: Path) -> dict[str, str]
         "DAGSTER_HOME": str(CHECKOUT),
         "DAGSTER_STORAGE": str(storage),
     }
+    del environment["DATABASE_URL"]
+    return environment
 
 
 def _elsewhere(settings: Settings) -> DatabaseUrls | None:

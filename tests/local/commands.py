@@ -61,6 +61,7 @@ class Commands:
             if name not in told_to_boots and not name.startswith(tuple(f"{each.upper()}_" for each in PROVIDERS))
         }
         ports = {name: str(port) for name, port in self.ports.items()}
+        more = {"EMBEDDING_MODEL": "wordllama/l2_supercat_256", **more}  # which has precedence over what .env says
         return {**inherited, "PYTHONPATH": str(CHECKOUT), "BOOTS_HOME": str(self.home), **ports, **more}
 
     def run(self, *arguments: str, **more: str) -> Done:

@@ -1,5 +1,6 @@
 """The commands: what they print, what they answer a script, and that none of them leaves anything behind."""
 
+import base64
 import json
 import os
 import signal
@@ -20,9 +21,21 @@ KEYS = {"ok", "organizations", "connections", "documents", "clients", "hits", "p
 
 @pytest.fixture(scope="module")
 def fresh() -> Iterator[Commands]:
-    """A machine on which nothing has ever run. The tests with it go from the first command to the last."""
+    """A machine on which nothing has ever run. The tests with it go from the first command to the last.
+
+    There is a .env: a vault key and an address of one's own, and what the environment says otherwise.
+    """
     with server_folder() as folder:
         commands = Commands(folder / ".boots")
+        key = folder / "own.key"
+        key.touch(0o600)
+        key.write_text(f"own:{base64.b64encode(os.urandom(32)).decode()}")
+        told = {
+            "VAULT_KEY_FILE": key,
+            "PUBLIC_BASE_URL": f"http://localhost:{commands.ports['WEB_PORT']}",
+            "EMBEDDING_MODEL": "of-another-server",
+        }
+        (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in told.items()))
         yield commands
         commands.end_all()
 
@@ -124,6 +137,8 @@ def test_the_demo_does_what_it_says(fresh: Commands) -> None:
     assert told["proposal"].keys() == {"sections", "attributions"}
     assert min(told["hits"], *told["proposal"].values()) > 0
     assert told["seconds"].keys() == {"start", "connect", "sync", "search", "proposal"}
+    assert f"settings      http://localhost:{fresh.ports['WEB_PORT']}/settings/integrations" in done.said
+    assert not (fresh.home / "vault.key").exists(), "there is one in .env"
     assert fresh.processes() == []
 
 

@@ -90,6 +90,11 @@ def test_web_15_a_strange_host(admin: Browser, host: str) -> None:
     assert (page.status_code, page.text) == (400, "These pages are at http://localhost, and under no other name.\n")
 
 
+@pytest.mark.parametrize(("path", "status"), [("/healthz", 200), ("/readyz", 503), ("/login", 400), ("/none", 400)])
+def test_who_watches_us_may_ask_by_the_machines_address(admin: Browser, path: str, status: int) -> None:
+    assert admin.client.get(path, base_url="http://10.1.2.3:5050").status_code == status
+
+
 def test_web_15_a_forwarded_host_is_not_believed(admin: Browser) -> None:
     answer = admin.client.post(
         "/api/integrations/hubspot/connect",
