@@ -1,6 +1,6 @@
 """Applies sql/ in order, keeping the Supabase CLI's own history, so that either tool can go on where the other stopped.
 
-The rules that it keeps (each from a failure that others paid for; reference in docs/decisions.md):
+The rules that it keeps (each from a failure that others paid for; see docs/decisions.md):
   - one runner at a time: a session lock that is polled, never waited for (waiting deadlocks CREATE INDEX CONCURRENTLY);
   - a file and its history row are one transaction, unless it says `-- migrate:no-transaction`;
   - a file that was edited after we applied it, a bad name, or one older than the newest applied is refused by name.

@@ -1,4 +1,4 @@
-"""Connecting a provider and coming back: `POST …/connect` and `GET …/callback`, in the order of docs design §6.
+"""Connecting a provider and coming back: `POST …/connect` and `GET …/callback`.
 
 The callback runs in three steps: the one-time state is consumed and committed; the code is exchanged with no database
 connection held; one transaction keeps the secrets and makes the connection active. What fails leaves nothing half made.

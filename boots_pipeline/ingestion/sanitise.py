@@ -1,7 +1,7 @@
 """The storage boundary: what a provider sent, made into something that Postgres can hold, or refused with the reason.
 
-One place, and every payload passes it: U+0000, lone surrogates, NaN and infinities, depth, long keys, size. Each has
-wedged a whole source somewhere (reference: faults C1 to C9).
+One place, and every payload passes it: U+0000, lone surrogates, NaN and infinities, depth, long keys, size. Most of
+them, left as they are, would cost the whole batch.
 """
 
 import math

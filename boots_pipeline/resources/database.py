@@ -44,7 +44,7 @@ class Database:
                 "row_factory": dict_row,
                 "application_name": self._application,
                 "options": _OPTIONS,
-                # A plan made for another organisation's size is the wrong plan (reference: §4.3 of performance).
+                # Prepared, a statement may keep the plan that was made for another organisation's size.
                 "prepare_threshold": None,
                 "context": first,
             },

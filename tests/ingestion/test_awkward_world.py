@@ -1,5 +1,5 @@
-"""The awkward cases of content (reference: reliability, C1 to C16), each as a provider can send it, synced over HTTP:
-one bad record costs itself at most, and never the source.
+"""The awkward cases of content, each as a provider can send it, synced over HTTP: one bad record costs itself
+at most, and never the source.
 
 The scene is one organisation with all four providers. Each is synced as it is, then with records in which the wire
 itself is broken, then as it is again.
