@@ -66,8 +66,10 @@ def from_form() -> bool:
 
 def chosen(name: str, choices: Mapping[str, str]) -> str:
     """What a form, or a program, chose; the first unless it says. 400 for what is no choice, with what there is."""
-    asked = request.get_json(silent=True) if request.is_json else request.form.to_dict()
-    choice = asked.get(name) if isinstance(asked, dict) else None
+    asked = request.get_json(silent=True) if request.is_json and request.get_data() else request.form.to_dict()
+    if not isinstance(asked, dict):
+        abort(400, "The body is to be a JSON object.")
+    choice = asked.get(name)
     choice = next(iter(choices)) if choice is None else choice
     if not isinstance(choice, str) or choice not in choices:
         abort(400, f"{name} is one of: {', '.join(f'{each} ({meant})' for each, meant in choices.items())}.")

@@ -31,7 +31,7 @@ _REFUSALS = {
 def wants_json() -> bool:
     """Whether the answer goes to a program: what it accepts decides, and where it says nothing, the path."""
     offers = ["application/json", "text/html"]
-    if not request.path.startswith("/api/"):
+    if not request.path.startswith(("/api/", "/auth/")):
         offers.reverse()
     return request.accept_mimetypes.best_match(offers, offers[0]) == "application/json"
 

@@ -170,7 +170,10 @@ def test_sync_now_asks_once_for_the_wider_kind(
 
 def test_sync_now_needs_a_kind_that_exists_and_a_connection(admin: Browser) -> None:
     assert admin.post("/api/integrations/hubspot/sync", json={"kind": "everything"}).status_code == 400
-    assert admin.post("/api/integrations/hubspot/sync", json=["full"]).status_code == 409
+    for garbage in ('["full"]', "{", "null"):
+        answer = admin.post("/api/integrations/hubspot/sync", data=garbage, content_type="application/json")
+        assert (answer.status_code, answer.get_json()) == (400, {"error": "The body is to be a JSON object."})
+    assert admin.post("/api/integrations/hubspot/sync", content_type="application/json").status_code == 409
     answer = admin.post("/api/integrations/hubspot/sync")
     assert (answer.status_code, answer.get_json()) == (
         409,

@@ -217,7 +217,8 @@ def test_a_token_becomes_the_session_that_a_callback_needs(
 
 def test_a_session_is_for_who_sends_a_token_and_no_cookie(signed: Flask) -> None:
     assert signed.test_client().post("/auth/session").status_code == 401
-    assert _exchange(signed.test_client(), "nonsense").status_code == 401
+    refused = _exchange(signed.test_client(), "nonsense")
+    assert (refused.status_code, refused.get_json().keys()) == (401, {"error"})
 
 
 def test_somebody_in_two_organisations_names_one(
