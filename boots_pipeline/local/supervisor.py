@@ -138,7 +138,11 @@ def _programs(settings: Settings, sandbox_size: str, home: Path) -> list[list[Pr
         f"{_address(settings.bridge_port)}/healthz",
     )
     pages = Program(
-        "pages", [python, "-m", "oauth_app"], settings.web_port, "WEB_PORT", f"{_address(settings.web_port)}/healthz"
+        "web server",
+        [python, "-m", "oauth_app"],
+        settings.web_port,
+        "WEB_PORT",
+        f"{_address(settings.web_port)}/healthz",
     )
     code_server = Program(
         "code server",
