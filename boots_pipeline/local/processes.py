@@ -91,9 +91,14 @@ def running(
 
 
 def wait_until_one_ends(folder: Path) -> NoReturn:
-    """Stay while all of the folder's processes live. Raises InfraError when one has ended by itself."""
+    """Stay while all of the folder's processes live. Raises InfraError when one has ended by itself, or the folder is
+    gone."""
     while True:
-        for each in json.loads((folder / _STATE).read_text()):
+        try:
+            told = json.loads((folder / _STATE).read_text())
+        except FileNotFoundError:
+            raise InfraError(f"{folder} was removed while Boots ran in it, so everything was stopped.") from None
+        for each in told:
             if not _lives(each["pid"]):
                 raise InfraError(f"{each['name']} ended by itself, so everything was stopped; see {each['log']}.")
         time.sleep(1)

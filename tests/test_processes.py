@@ -1,0 +1,44 @@
+"""The processes of a local Boots, played by one that sleeps: what is left of them, and what is said."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import psutil
+import pytest
+
+from boots_pipeline.errors import InfraError
+from boots_pipeline.local.postgres import embedded_postgres
+from boots_pipeline.local.processes import Program, running, wait_until_one_ends
+from tests.folders import server_folder
+
+ASLEEP = Program("sleeper", ["sleep", "600"], None)
+
+
+def unheard(line: str) -> None:
+    pass
+
+
+def started(folder: Path) -> list[int]:
+    return [each["pid"] for each in json.loads((folder / "processes.json").read_text())]
+
+
+def test_when_its_folder_is_removed_all_is_stopped_with_a_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / ".boots"
+    with running([[ASLEEP]], os.environ, folder, unheard):
+        (pid,) = started(folder)
+        shutil.rmtree(folder)
+        with pytest.raises(InfraError, match="was removed while Boots ran in it"):
+            wait_until_one_ends(folder)
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_server_whose_folder_is_removed_ends_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    with server_folder() as home:
+        folder = home / "data"
+        with embedded_postgres(folder):
+            pid = int((folder / "postmaster.pid").read_text().split()[0])
+            shutil.rmtree(folder)
+        assert not psutil.pid_exists(pid)
+    assert caplog.messages == []
