@@ -3,14 +3,16 @@
 import json
 import os
 import shutil
+import socket
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
-from boots_pipeline.errors import InfraError
+from boots_pipeline.errors import ConfigError, InfraError
 from boots_pipeline.local.postgres import embedded_postgres
-from boots_pipeline.local.processes import Program, running, wait_until_one_ends
+from boots_pipeline.local.processes import Program, make_room, running, wait_until_one_ends
 from tests.folders import server_folder
 
 ASLEEP = Program("sleeper", ["sleep", "600"], None)
@@ -42,3 +44,16 @@ def test_a_server_whose_folder_is_removed_ends_without_a_word(caplog: pytest.Log
             shutil.rmtree(folder)
         assert not psutil.pid_exists(pid)
     assert caplog.messages == []
+
+
+def test_who_holds_a_port_is_named_with_a_command_that_goes_round_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        with pytest.raises(ConfigError) as refused:
+            make_room([Program("sandbox", [], port, "SANDBOX_PORT")], tmp_path, unheard)
+    sentence = str(refused.value)
+    assert sentence.startswith(f"Port {port} is taken by process {os.getpid()} ({Path(sys.executable).name} ")
+    assert sentence.endswith(
+        f"; the sandbox needs it. Free it, or choose another one: SANDBOX_PORT={port + 100} make up"
+    )
+    assert len(sentence) < 250

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from typing import NoReturn
 import httpx
 import psutil
 
+from boots_pipeline.agents.untrusted import visible
 from boots_pipeline.errors import ConfigError, InfraError
 from boots_pipeline.local.signals import held_back
 from boots_pipeline.resources.certificates import certificates
@@ -27,6 +29,7 @@ from boots_pipeline.resources.certificates import certificates
 _START_SECONDS = 90
 _STOP_SECONDS = 3  # a code server waits up to a minute for open calls, and none of ours is worth it
 _STATE = "processes.json"
+_COMMAND_SHOWN = 80  # letters of another program's command line
 
 
 @dataclass(frozen=True)
@@ -111,10 +114,24 @@ def _check_port(program: Program, port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError) as error:
             taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+            state = f"is taken by {_holder(port)}" if taken else "cannot be used"
+            other = min(max(port, 1024) + 100, 65_535)
             raise ConfigError(
-                f"Port {port} {'is taken by another program' if taken else 'cannot be used'}; {program.name} needs it. "
-                f"Free it, or choose another one: {program.port_setting}=… boots …"
+                f"Port {port} {state}; the {program.name} needs it. "
+                f"Free it, or choose another one: {program.port_setting}={other} make up"
             ) from None
+
+
+def _holder(port: int) -> str:
+    """Who listens there; another user's processes tell nobody. After a SIGKILL and `rm -r .boots` it is one of ours."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ValueError):
+            listening = (each for each in process.net_connections("tcp") if each.status == psutil.CONN_LISTEN)
+            if any(each.laddr[1:] == (port,) for each in listening):
+                program, *arguments = process.cmdline()
+                command = visible(" ".join([Path(program).name, *arguments]))
+                return f"process {process.pid} ({textwrap.shorten(command, _COMMAND_SHOWN, placeholder=' …')})"
+    return "another program"
 
 
 def _start(program: Program, environment: Mapping[str, str], logs: Path) -> _Running:
