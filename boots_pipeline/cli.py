@@ -103,7 +103,7 @@ def migrate(assume_applied: tuple[str, ...]) -> None:
     if told.database_url is not None:
         applied = migrate(told.database_url, assume_applied=frozenset(assume_applied), report=report)
     else:
-        with databases(told, migrated=False) as urls:
+        with databases(told, _beside, migrated=False) as urls:
             applied = migrate(urls.owner, assume_applied=frozenset(assume_applied), report=report)
     click.echo(f"{counted(len(applied), 'migrations')} applied." if applied else "Everything was applied already.")
 
@@ -306,6 +306,11 @@ def search(text: str, slug: str, limit: int, as_json: bool) -> None:
     Console(highlight=False).print(terminal.hits(text, found.clients, found.documents))
 
 
+def _beside(line: str) -> None:
+    """Say something that is not the answer."""
+    click.echo(line, err=True)
+
+
 def _as_running(told: Settings) -> Settings:
     """The settings with what a running supervisor has made for itself: its databases and its vault's key."""
     if (local := attach(told)) is None:
@@ -339,5 +344,5 @@ def _worker_url(told: Settings) -> Iterator[str]:
     if told.worker_database_url is not None:
         yield told.worker_database_url
     else:
-        with databases(told) as urls:
+        with databases(told, _beside) as urls:
             yield urls.worker

@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,9 +15,11 @@ import pytest
 from boots_pipeline.errors import ConfigError, InfraError
 from boots_pipeline.local.postgres import embedded_postgres
 from boots_pipeline.local.processes import Program, make_room, running, wait_until_one_ends
+from boots_pipeline.local.supervisor import databases
+from boots_pipeline.settings import Settings
 from tests.folders import server_folder
 
-ASLEEP = Program("sleeper", ["sleep", "600"], None)
+ASLEEP = Program("sleeper", ["sleep", "60"], None)
 
 
 def unheard(line: str) -> None:
@@ -57,3 +61,14 @@ def test_who_holds_a_port_is_named_with_a_command_that_goes_round_it(tmp_path: P
         f"; the sandbox needs it. Free it, or choose another one: SANDBOX_PORT={port + 100} make up"
     )
     assert len(sentence) < 250
+
+
+def test_a_command_ends_what_a_killed_supervisor_left_and_says_so(tmp_path: Path) -> None:
+    left = subprocess.Popen(ASLEEP.command, start_new_session=True)
+    told = [{"name": "sleeper", "pid": left.pid, "born": psutil.Process(left.pid).create_time(), "log": ""}]
+    (tmp_path / "processes.json").write_text(json.dumps(told))
+    url, said = "postgresql://127.0.0.1:1/x", []
+    elsewhere = {"database_url": url, "worker_database_url": url, "web_database_url": url, "dagster_pg_url": url}
+    with databases(Settings(_env_file=None, boots_home=tmp_path, **elsewhere), said.append, migrated=False):
+        assert left.wait(1) == -signal.SIGKILL
+    assert said == ["ended what an earlier run had left running"]

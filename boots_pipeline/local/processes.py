@@ -52,7 +52,7 @@ class _Running:
 
 def make_room(programs: Iterable[Program], folder: Path, report: Callable[[str], None]) -> None:
     """End what a killed supervisor of this folder left. Raises ConfigError for a port that is taken all the same."""
-    _end_leftovers(folder / _STATE, report)
+    end_leftovers(folder, report)
     needed: dict[int, Program] = {}
     for program in programs:
         if program.port is None:
@@ -226,8 +226,9 @@ def _write_state(state: Path, started: Sequence[_Running]) -> None:
     state.write_text(json.dumps(told))
 
 
-def _end_leftovers(state: Path, report: Callable[[str], None]) -> None:
+def end_leftovers(folder: Path, report: Callable[[str], None]) -> None:
     """End what a killed supervisor left: only the very processes that it started, told by their time of birth."""
+    state = folder / _STATE
     try:
         told = json.loads(state.read_text())
     except (FileNotFoundError, ValueError):

@@ -20,7 +20,7 @@ from pathlib import Path
 from boots_pipeline.counting import counted
 from boots_pipeline.errors import ConfigError
 from boots_pipeline.local.postgres import DatabaseUrls, create_databases, embedded_postgres, note_dagster_is_made
-from boots_pipeline.local.processes import Program, make_room, running
+from boots_pipeline.local.processes import Program, end_leftovers, make_room, running
 from boots_pipeline.local.runs import end_dead_runs
 from boots_pipeline.local.sandboxed import bridge_environment, sandbox_environment
 from boots_pipeline.migrations import migrate
@@ -57,16 +57,18 @@ def attach(settings: Settings) -> Local | None:
 
 
 @contextmanager
-def databases(settings: Settings, *, migrated: bool = True) -> Iterator[DatabaseUrls]:
+def databases(settings: Settings, report: Report, *, migrated: bool = True) -> Iterator[DatabaseUrls]:
     """URLs of a database: the running supervisor's, DATABASE_URL's, or the embedded server's meanwhile.
 
-    One that is not the supervisor's is brought up to date first, unless the caller does that.
+    One that is not the supervisor's is brought up to date first, unless the caller does that. What a killed supervisor
+    left running ends: it would be without a database when this is over.
     """
     elsewhere, home = _elsewhere(settings), _home(settings)
     with ExitStack() as stack:
         if (local := _attach_or_lock(settings, home, stack)) is not None:
             yield local.databases
             return
+        end_leftovers(home, report)
         urls = elsewhere or stack.enter_context(_embedded(home))
         if migrated:
             migrate(urls.owner)
