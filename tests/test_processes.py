@@ -16,6 +16,7 @@ from boots_pipeline.errors import ConfigError, InfraError
 from boots_pipeline.local.postgres import embedded_postgres
 from boots_pipeline.local.processes import Program, make_room, running, wait_until_one_ends
 from boots_pipeline.local.supervisor import databases
+from boots_pipeline.local.visitor import wait_for
 from boots_pipeline.settings import Settings
 from tests.folders import server_folder
 
@@ -48,6 +49,17 @@ def test_a_server_whose_folder_is_removed_ends_without_a_word(caplog: pytest.Log
             shutil.rmtree(folder)
         assert not psutil.pid_exists(pid)
     assert caplog.messages == []
+
+
+def test_the_log_of_the_start_before_is_kept(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "two-words.log"
+    for said in "first", "second", "third":
+        talker = Program("two words", ["sh", "-c", f"echo {said}; exec sleep 60"], None)
+        with running([[talker]], os.environ, tmp_path, unheard):
+            wait_for(lambda: log.read_text() or None, 5, "The line")
+    assert {each.name: each.read_text() for each in log.parent.iterdir()} == {
+        "two-words.log": "third\n", "two-words.log.1": "second\n",
+    }  # fmt: skip
 
 
 def test_who_holds_a_port_is_named_with_a_command_that_goes_round_it(tmp_path: Path) -> None:

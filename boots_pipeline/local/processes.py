@@ -136,6 +136,8 @@ def _holder(port: int) -> str:
 
 def _start(program: Program, environment: Mapping[str, str], logs: Path) -> _Running:
     log = logs / f"{program.name.replace(' ', '-')}.log"
+    if log.exists():
+        log.replace(log.with_name(f"{log.name}.1"))  # after a crash one starts anew first, and looks later
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 our own commands
             list(program.command), env=dict(environment), stdin=subprocess.DEVNULL, stdout=output,
