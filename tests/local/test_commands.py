@@ -100,7 +100,7 @@ def test_ctrl_c_and_sigkill_leave_a_folder_that_works(fresh: Commands) -> None:
 
     # A supervisor that is killed leaves its processes, and its files that speak of them.
     killed = fresh.start("up")
-    fresh.wait_for(lambda: "pages is up" in fresh.said, 60)
+    fresh.wait_for(lambda: "web server is up" in fresh.said, 60)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     left = fresh.processes()

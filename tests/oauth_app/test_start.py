@@ -56,6 +56,14 @@ def test_it_serves_until_it_is_told_to_stop(environment: dict[str, str]) -> None
     assert process.returncode == 0, said
 
 
+def test_its_help_needs_nothing_and_names_what_it_needs() -> None:
+    asked = subprocess.run(
+        [sys.executable, "-m", "oauth_app", "--help"], cwd=ROOT, env={}, text=True, capture_output=True, check=True
+    )
+    for name in ("WEB_DATABASE_URL", "VAULT_KEYS", "VAULT_KEY_FILE", "SECRET_KEY", "WEB_PORT", ".env.example"):
+        assert name in asked.stdout
+
+
 def test_without_a_key_it_says_so_and_ends(environment: dict[str, str]) -> None:
     del environment["VAULT_KEYS"]
     process = start(environment)
