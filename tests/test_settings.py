@@ -38,7 +38,7 @@ def test_half_of_another_postgres_is_refused_and_what_is_missing_named(
     half = Settings(_env_file=None, boots_home=tmp_path, **dict.fromkeys(told, "postgresql://me:hunter2@127.0.0.1:1/x"))
     with (
         pytest.raises(ConfigError, match=f"or by none of them; not set: {unset}\\. See README") as refused,
-        databases(half),
+        databases(half, print),
     ):
         pass
     assert "hunter2" not in str(refused.value)
