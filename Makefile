@@ -51,7 +51,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV), pinned by constraints.txt; once, about twenty seconds"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --constraint constraints.txt uv
-	@$(BIN)/uv pip install --quiet --python $(VENV) --compile-bytecode --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/uv pip install --quiet --python $(VENV) --system-certs --compile-bytecode --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 clean:

@@ -3,11 +3,12 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import click
 import httpx
@@ -179,14 +180,14 @@ def sync(slug: str, provider: str | None, full: bool) -> None:
             ).fetchall()
         if not sources:
             raise ConfigError(f"{slug} has no such connection; connect it on the settings page.")
-        asked = []
+        asked: dict[UUID, str] = {}
         for source in sources:
             try:
                 queue.enqueue(org_id, source["id"], "full" if full else "delta", "asked for at the command line")
             except NotConnected as error:
                 click.echo(f"{source['provider']}: {error}", err=True)
                 continue
-            asked.append(source["id"])
+            asked[source["id"]] = source["provider"]
             click.echo(f"{source['provider']}: a {'full' if full else 'delta'} sync is in the queue.")
         if not asked:
             raise ConfigError(f"Nothing was asked for: {slug} has no such connection that can be synced.")
@@ -197,9 +198,9 @@ def sync(slug: str, provider: str | None, full: bool) -> None:
     sys.exit(bool(ended & {"failed", "dead", "cancelled"}))
 
 
-def _watch(database: Database, org_id: Any, source_ids: list[Any]) -> set[str]:
-    """Say how each sync ended, as it does, or that it was put off: the rest of that wait is nobody's at a terminal.
-    Returns the states in which they were left."""
+def _watch(database: Database, org_id: UUID, asked: Mapping[UUID, str]) -> set[str]:
+    """Say how the sync of each connection (id → provider) ended, as it does, or that it was put off: the rest of that
+    wait is nobody's at a terminal. Returns the states in which they were left."""
     console = Console(highlight=False)
     told: dict[str, str] = {}
     with console.status("waiting for Dagster") as status:
@@ -211,7 +212,7 @@ def _watch(database: Database, org_id: Any, source_ids: list[Any]) -> set[str]:
                               j.status = 'queued' and j.retry_after > clock_timestamp() as put_off
                          from ingestion_jobs j join connected_sources s on s.org_id = j.org_id and s.id = j.source_id
                         where j.org_id = %s and j.source_id = any(%s) order by s.provider, j.created_at desc""",
-                    [org_id, source_ids],
+                    [org_id, list(asked)],
                 ).fetchall()
             for row in rows:
                 waits = row["status"] in ("queued", "running") and not row["put_off"]
@@ -220,6 +221,9 @@ def _watch(database: Database, org_id: Any, source_ids: list[Any]) -> set[str]:
                     console.print(_ended(row))
             live = [row for row in rows if row["provider"] not in told]
             if not live:
+                for provider in {*asked.values()} - told.keys():
+                    console.print(f"{provider}: the connection is gone, and its sync with it.")
+                    told[provider] = "cancelled"
                 return set(told.values())
             status.update(
                 ", ".join(

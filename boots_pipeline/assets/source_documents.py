@@ -50,12 +50,15 @@ def documents_asset(provider: Provider) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         org_id = engine.queue.organisation_id(context.partition_key)
         handed_over = context.run.tags.get(job_tag(provider.name))
-        try:
-            job = _claim(engine.queue, org_id, provider.name, handed_over, context.run.run_id)
-        except NotConnected as reason:
-            outcome = Outcome("not connected", message=str(reason))
-        else:
-            outcome = _to_its_end(engine.run(job, provider, context.log.info)) if job else _left_alone()
+
+        async def sync() -> Outcome:
+            try:
+                job = _claim(engine.queue, org_id, provider.name, handed_over, context.run.run_id)
+            except NotConnected as reason:
+                return Outcome("not connected", message=str(reason))
+            return await engine.run(job, provider, context.log.info) if job else _left_alone()
+
+        outcome = _to_its_end(sync())
         context.log.info("%s: %s", outcome.status, outcome.message or "everything is in")
         held = _held(database, org_id, provider.name)
         return dg.MaterializeResult(metadata=_metadata(outcome, held), data_version=dg.DataVersion(held["version"]))
@@ -64,17 +67,22 @@ def documents_asset(provider: Provider) -> dg.AssetsDefinition:
 
 
 def _to_its_end(sync: Coroutine[Any, Any, Outcome]) -> Outcome:
-    """The outcome of a sync. A run that is terminated cancels it, and it gives its job back.
+    """The outcome of a sync. A run that is told to end, in the UI or by a stop of everything, cancels it, and it gives
+    its job back.
 
     Dagster's own handler raises in whatever the event loop does at the moment: then the sync ended by an error of the
     loop's end, or, where asyncio swallowed what was raised in a callback, not at all. asyncio cancels its main task
     on SIGINT, but only in the place of Python's handler.
     """
-    dagsters = signal.signal(signal.SIGINT, signal.default_int_handler)
+    dagsters = [
+        (signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler)),
+        (signal.SIGTERM, signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))),
+    ]
     try:
         return asyncio.run(sync)
     finally:
-        signal.signal(signal.SIGINT, dagsters)
+        for number, handler in dagsters:
+            signal.signal(number, handler)
 
 
 def _left_alone() -> Outcome:

@@ -1,1 +1,3 @@
 """The process that knows our definitions: webserver and daemon ask it, and it starts the runs."""
+
+DEFINITIONS = "boots_pipeline.definitions"

@@ -5,7 +5,6 @@ Dagster starts a new Python for each run, and of the CPU that a run of ours cost
 such setting, hence the one assignment below. Takes host (-h) and port (-p) as `dagster api grpc` does.
 """
 
-import multiprocessing
 import signal
 import sys
 from typing import Any
@@ -13,17 +12,8 @@ from typing import Any
 from dagster._cli.api import api_cli
 from dagster._grpc import server
 
-_DEFINITIONS = "boots_pipeline.definitions"
-# Read once, in a process with one thread and nothing open: what is open does not survive a fork, and our definitions
-# open nothing before it is used.
-_READ_AHEAD = [
-    _DEFINITIONS,
-    "boots_pipeline.resources.mcp_line",
-    "dagster._grpc.impl",
-    "dagster._core.storage.local_compute_log_manager",
-    "dagster_postgres",
-    "wordllama",
-]
+from boots_pipeline.code_server import DEFINITIONS
+from boots_pipeline.code_server.forking import Forking
 
 
 class ForkingApiServer(server.DagsterApiServer):
@@ -31,9 +21,7 @@ class ForkingApiServer(server.DagsterApiServer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        forking = multiprocessing.get_context("forkserver")
-        forking.set_forkserver_preload(_READ_AHEAD)
-        self._mp_ctx = forking  # type: ignore[assignment]
+        self._mp_ctx = Forking()  # type: ignore[assignment]
 
 
 def main() -> None:
@@ -41,7 +29,7 @@ def main() -> None:
     # Dagster hears SIGTERM as it hears SIGINT, which a script's `… &` has ignored: nothing but SIGKILL ended it then.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     server.DagsterApiServer = ForkingApiServer  # type: ignore[misc]
-    ours = ["-m", _DEFINITIONS, "--location-name", "boots_pipeline"]
+    ours = ["-m", DEFINITIONS, "--location-name", "boots_pipeline"]
     api_cli.main(["grpc", *ours, *sys.argv[1:]], prog_name="boots_pipeline.code_server")
 
 

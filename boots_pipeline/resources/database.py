@@ -12,8 +12,9 @@ from uuid import UUID
 
 import orjson
 import psycopg
-from pgvector.psycopg import register_vector
+from pgvector.psycopg.vector import register_vector_info
 from psycopg.rows import DictRow, dict_row
+from psycopg.types import TypeInfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from boots_pipeline.errors import ConfigError, DatabaseError, InfraError
@@ -36,7 +37,7 @@ class Database:
 
     @cached_property
     def _pool(self) -> ConnectionPool[Connection]:
-        first = _first_connection(self._url)
+        _refuse_unusable(self._url)
         pool = ConnectionPool(
             self._url,
             connection_class=psycopg.Connection[DictRow],
@@ -46,12 +47,12 @@ class Database:
                 "options": _OPTIONS,
                 # Prepared, a statement may keep the plan that was made for another organisation's size.
                 "prepare_threshold": None,
-                "context": first,
             },
             min_size=1,
             max_size=self._size,
             timeout=_PATIENCE_SECONDS,
             max_lifetime=1800,
+            configure=_configure,
             reset=_forget_the_borrower,
             check=ConnectionPool.check_connection,
             open=False,
@@ -98,12 +99,8 @@ class Database:
             self._pool.close()
 
 
-def _first_connection(url: str) -> psycopg.Connection[Any]:
-    """Refuse to be somebody who sees all rows, and learn what a vector is here, which the pool's connections inherit.
-
-    Within the pool a refusal is only a pool that never fills, and each connection would ask the same four questions
-    about vectors.
-    """
+def _refuse_unusable(url: str) -> None:
+    """Refuse what no connection will mend. Within the pool this would only be a pool that never fills."""
     try:
         connection = psycopg.connect(url, options=_OPTIONS, connect_timeout=_PATIENCE_SECONDS)
     except psycopg.OperationalError:
@@ -113,20 +110,24 @@ def _first_connection(url: str) -> psycopg.Connection[Any]:
         ) from None
     with connection:
         role = connection.execute(
-            "select 1 from pg_roles where rolname = current_user and (rolsuper or rolbypassrls)"
+            "select rolsuper or rolbypassrls from pg_roles where rolname = current_user"
         ).fetchone()
-        if role is not None:
+        if role is None or role[0]:
             raise ConfigError(
                 "This process connected as a superuser or with BYPASSRLS, where row level security does not hold. "
                 "Set WORKER_DATABASE_URL to boots_worker and WEB_DATABASE_URL to boots_web."
             )
-        try:
-            register_vector(connection)
-        except psycopg.ProgrammingError as error:
+        if TypeInfo.fetch(connection, "vector") is None:
             raise ConfigError(
-                "This database has no type for vectors yet: run `boots migrate`, DATABASE_URL being its owner's."
-            ) from error
-    return connection
+                "This role finds no type for vectors in the database: run `boots migrate`, DATABASE_URL being its "
+                "owner's."
+            )
+
+
+def _configure(connection: psycopg.Connection[Any]) -> None:
+    # Not register_vector(), which asks for four types: we have one. At each connection: a restore makes it anew.
+    register_vector_info(connection, TypeInfo.fetch(connection, "vector"))
+    connection.commit()
 
 
 def _forget_the_borrower(connection: psycopg.Connection[Any]) -> None:

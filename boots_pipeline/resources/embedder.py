@@ -87,16 +87,20 @@ class WordllamaEmbedder:
             return self._loaded
 
 
-def _load_wordllama() -> tuple[Tokenizer, Vectors]:
-    # Importing wordllama calls logging.basicConfig(), which does nothing where a handler is set: the logging of the
-    # whole process is not a library's to configure.
+def read_wordllama() -> Any:
+    """The package. Importing it takes a second that most commands need not wait for, and calls logging.basicConfig(),
+    which does nothing where a handler is set: the logging of the whole process is not a library's to configure."""
     keeps_logging_as_it_is = logging.NullHandler()
     root = logging.getLogger()
     root.addHandler(keeps_logging_as_it_is)
     try:
-        wordllama: Any = import_module("wordllama")  # a second of work that most commands need not wait for
+        return import_module("wordllama")
     finally:
         root.removeHandler(keeps_logging_as_it_is)
-    loaded = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
+
+
+def _load_wordllama() -> tuple[Tokenizer, Vectors]:
+    package = read_wordllama()
+    loaded = package.WordLlama.load(cache_dir=Path(package.__file__).parent, disable_download=True)
     loaded.tokenizer.no_padding()
     return loaded.tokenizer, loaded.embedding

@@ -31,6 +31,14 @@ def test_it_ends_when_told_to_even_where_ctrl_c_is_ignored() -> None:
         server.wait()
 
 
+def test_what_is_read_ahead_leaves_the_logging_of_runs_alone() -> None:
+    program = (
+        "import boots_pipeline.code_server.read_ahead, logging; r = logging.getLogger(); print(r.level, r.handlers)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "30 []\n"
+
+
 def wait_until_it_listens(port: int) -> None:
     for _ in range(600):
         try:

@@ -88,7 +88,7 @@ def test_a_sync_that_was_put_off_is_not_waited_for(
             where status = 'queued'"""
     )
     monkeypatch.setattr(cli.time, "sleep", lambda seconds: pytest.fail("it is waited for"))
-    cli._watch(database, connected.organisation.id, [connected.id])
+    cli._watch(database, connected.organisation.id, {connected.id: "hubspot"})
     assert "hubspot: put off, 0 new, 0 changed, 0 gone. HubSpot asks for [8] min." in capsys.readouterr().out
     # And a second terminal says why it waits.
     assert "HubSpot asks for [8] min." in search.invoke(cli.main, ["status"]).output
@@ -113,13 +113,17 @@ def test_a_script_learns_from_the_exit_code_how_it_ended(
 
 
 def test_a_connection_that_goes_meanwhile_is_not_waited_for(
-    connected: Connected, database: Database, monkeypatch: pytest.MonkeyPatch
+    connected: Connected,
+    database: Database,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     connected.queue.enqueue(connected.organisation.id, connected.id, "delta", "test")
     waits = iter([lambda: connected.owner.execute("delete from connected_sources")])
     monkeypatch.setattr(cli.time, "sleep", lambda seconds: next(waits, lambda: pytest.fail("it is waited for"))())
-    cli._watch(database, connected.organisation.id, [connected.id])
+    assert cli._watch(database, connected.organisation.id, {connected.id: "hubspot"}) == {"cancelled"}
     assert next(waits, None) is None, "it was waited for while it was there"
+    assert "hubspot: the connection is gone, and its sync with it." in capsys.readouterr().out
 
 
 def test_an_excerpt_begins_where_the_words_are(search: CliRunner, connected: Connected) -> None:

@@ -214,8 +214,20 @@ def test_what_runs_are_forked_from_has_read_the_code_and_opened_nothing(
     assert template.num_threads() == 1
     assert template.net_connections("inet") == []
 
-    template.kill()
+    # A stop of all processes tells it, too: it stays until the runs have told it how they ended.
+    template.terminate()
+    # Killed, it takes no run with it, and the next run brings another.
+    boots.outside.fault(tool="search_crm_objects", kind="slow", seconds=60)
     with boots.visitor(HARBOUR) as visitor:
+        first = visitor.ask_for_sync("hubspot", "delta")
+        run_id = wait_for(lambda: boots.job(first)["run_id"], 60, "The sync")
+        assert forked_from() == template
+        template.kill()
+        time.sleep(1.5)  # the code server looks every half second whether its runs are alive
+        assert boots.run(run_id)["status"] == "STARTED"
+        boots.outside.control("DELETE", "faults")
+        assert boots.finished_job(first)["status"] == "completed"
+        assert boots.ended_run(run_id, 30)["status"] == "SUCCESS"
         assert boots.finished_job(visitor.ask_for_sync("hubspot", "delta"))["status"] == "completed"
     assert forked_from() != template
 
