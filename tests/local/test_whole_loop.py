@@ -217,7 +217,7 @@ def test_what_runs_are_forked_from_has_read_the_code_and_opened_nothing(
     # A stop of all processes tells it, too: it stays until the runs have told it how they ended.
     template.terminate()
     # Killed, it takes no run with it, and the next run brings another.
-    boots.outside.fault(tool="search_crm_objects", kind="slow", seconds=60)
+    boots.outside.fault(tool="search_crm_objects", kind="slow", seconds=5)
     with boots.visitor(HARBOUR) as visitor:
         first = visitor.ask_for_sync("hubspot", "delta")
         run_id = wait_for(lambda: boots.job(first)["run_id"], 60, "The sync")
