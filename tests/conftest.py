@@ -67,9 +67,11 @@ def _forgo_durability(admin: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def databases(postgres: str) -> Databases:
+def databases(postgres: str) -> Iterator[Databases]:
     """The databases that are copies of the template."""
-    return Databases(postgres)
+    databases = Databases(postgres)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture

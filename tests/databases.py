@@ -41,32 +41,40 @@ _RESTART = (
 
 @dataclass(frozen=True)
 class _Lent:
-    """A database as it was made."""
+    """A database as it was made, and a connection to it: one that is new reads the catalogue for longer than all that
+    is asked of it takes."""
 
     name: str
+    owner: psycopg.Connection
     tables: tuple[str, ...]  # that are empty
     seeds: tuple[str, ...]  # that are not
     fingerprint: str
 
 
 class Databases:
-    """The databases of one server, which holds the template. One that came back is kept for whoever asks next."""
+    """The databases of one server, which holds the template. Those that came back are kept for whoever asks next."""
 
     def __init__(self, socket_dir: str) -> None:
         self._socket_dir = socket_dir
         self._admin = DatabaseUrls.on_socket(socket_dir, "postgres").owner
-        self._spare: _Lent | None = None
+        self._spare: list[_Lent] = []
 
     @contextmanager
     def lend(self) -> Iterator[DatabaseUrls]:
         """The URLs of a database that is as migrated, and that nobody else uses."""
-        lent, self._spare = self._spare or self._make(), None
+        lent = self._spare.pop() if self._spare else self._make()
         yield DatabaseUrls.on_socket(self._socket_dir, lent.name)
         if self._is_as_new(lent):
-            self._spare = lent
+            self._spare.append(lent)
         else:
+            lent.owner.close()
             with psycopg.connect(self._admin, autocommit=True) as admin:
                 admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(lent.name)))
+
+    def close(self) -> None:
+        """Leave the server: it is about to stop."""
+        for lent in self._spare:
+            lent.owner.close()
 
     def _make(self) -> _Lent:
         name = f"boots_{uuid4().hex[:12]}"
@@ -76,20 +84,22 @@ class Databases:
                     sql.Identifier(name), sql.Identifier(TEMPLATE)
                 )
             )
-        with psycopg.connect(DatabaseUrls.on_socket(self._socket_dir, name).owner, autocommit=True) as owner:
-            tables = [table for (table,) in owner.execute(_TABLES)]
-            seeds = tuple(table for table in tables if _one(owner, f"select exists (select from {table})"))
-            return _Lent(name, tuple(sorted({*tables} - {*seeds})), seeds, _fingerprint(owner, seeds))
+        owner = psycopg.connect(DatabaseUrls.on_socket(self._socket_dir, name).owner, autocommit=True)
+        owner.execute("set session_replication_role = replica")  # to empty it: no trigger, no cascade, all of it goes
+        tables = [table for (table,) in owner.execute(_TABLES)]
+        seeds = tuple(table for table in tables if _one(owner, f"select exists (select from {table})"))
+        return _Lent(name, owner, tuple(sorted({*tables} - {*seeds})), seeds, _fingerprint(owner, seeds))
 
     def _is_as_new(self, lent: _Lent) -> bool:
         """Empty it, if that makes it what it was."""
-        with psycopg.connect(DatabaseUrls.on_socket(self._socket_dir, lent.name).owner, autocommit=True) as owner:
-            owner.execute(_END_OTHERS)
-            if _fingerprint(owner, lent.seeds) != lent.fingerprint or _one(owner, _BYTES) > _LARGEST_BYTES:
+        try:
+            lent.owner.execute(_END_OTHERS)
+            if _fingerprint(lent.owner, lent.seeds) != lent.fingerprint or _one(lent.owner, _BYTES) > _LARGEST_BYTES:
                 return False
-            owner.execute("set session_replication_role = replica")  # no trigger, no cascade: all of it goes
-            owner.execute(";".join([*(f"delete from {table}" for table in lent.tables), _RESTART]))
-            return True
+            lent.owner.execute(";".join([*(f"delete from {table}" for table in lent.tables), _RESTART]))
+        except psycopg.OperationalError:
+            return False  # a test has ended our connection, too
+        return True
 
 
 def _fingerprint(owner: psycopg.Connection, seeds: tuple[str, ...]) -> str:
