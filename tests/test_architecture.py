@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "boots_pipeline.assets": WORK | {"boots_pipeline.partitions"},
     "boots_pipeline.sensors": WORK | {"boots_pipeline.partitions", "boots_pipeline.assets"},
     "boots_pipeline.definitions": {"boots_pipeline"},
-    "boots_pipeline.code_server": {"boots_pipeline.resources"},
+    "boots_pipeline.code_server": {"boots_pipeline.definitions", "boots_pipeline.resources"},
     "boots_pipeline.terminal": WORK,
     "boots_pipeline.local": WORK | {"boots_pipeline.migrations", "boots_pipeline.terminal"},
     "boots_pipeline.doctor": SERVICES | {"boots_pipeline.migrations"},

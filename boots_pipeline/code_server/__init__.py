@@ -1,3 +1,1 @@
 """The process that knows our definitions: webserver and daemon ask it, and it starts the runs."""
-
-DEFINITIONS = "boots_pipeline.definitions"

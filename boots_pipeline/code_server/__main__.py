@@ -12,7 +12,6 @@ from typing import Any
 from dagster._cli.api import api_cli
 from dagster._grpc import server
 
-from boots_pipeline.code_server import DEFINITIONS
 from boots_pipeline.code_server.forking import Forking
 
 
@@ -29,7 +28,7 @@ def main() -> None:
     # Dagster hears SIGTERM as it hears SIGINT, which a script's `… &` has ignored: nothing but SIGKILL ended it then.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     server.DagsterApiServer = ForkingApiServer  # type: ignore[misc]
-    ours = ["-m", DEFINITIONS, "--location-name", "boots_pipeline"]
+    ours = ["-m", "boots_pipeline.definitions", "--location-name", "boots_pipeline"]
     api_cli.main(["grpc", *ours, *sys.argv[1:]], prog_name="boots_pipeline.code_server")
 
 

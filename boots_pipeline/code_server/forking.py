@@ -5,13 +5,10 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 
 import psutil
 
-from boots_pipeline.code_server import DEFINITIONS
-
 # Read once, where nothing is open, which would not survive a fork: our definitions open nothing before it is used. The
 # one other thread is numpy's, which ends it before a fork.
 _READ_AHEAD = [
     "boots_pipeline.code_server.read_ahead",
-    DEFINITIONS,
     "boots_pipeline.resources.mcp_line",
     "dagster._grpc.impl",
     "dagster._core.storage.local_compute_log_manager",

@@ -67,7 +67,7 @@ class WordllamaEmbedder:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """The mean of the tokens' vectors: what wordllama's `.embed()` gives, which pads each batch to its longest."""
-        tokenizer, table = self._model()
+        tokenizer, table = self.load()
         # The tokenizer refuses lone surrogates, which a person's query can hold.
         clean = [text.encode("utf-8", "replace").decode() for text in texts]
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
@@ -80,27 +80,24 @@ class WordllamaEmbedder:
                     vectors[i] = table[encoding.ids].mean(axis=0)
         return unit(vectors)
 
-    def _model(self) -> tuple[Tokenizer, Vectors]:
+    def load(self) -> tuple[Tokenizer, Vectors]:
+        """Read it, if that was not done: processes that are forked from here then share it."""
         with self._loading:
             if self._loaded is None:
                 self._loaded = _load_wordllama()
             return self._loaded
 
 
-def read_wordllama() -> Any:
-    """The package. Importing it takes a second that most commands need not wait for, and calls logging.basicConfig(),
-    which does nothing where a handler is set: the logging of the whole process is not a library's to configure."""
+def _load_wordllama() -> tuple[Tokenizer, Vectors]:
+    # Importing wordllama calls logging.basicConfig(), which does nothing where a handler is set: the logging of the
+    # whole process is not a library's to configure.
     keeps_logging_as_it_is = logging.NullHandler()
     root = logging.getLogger()
     root.addHandler(keeps_logging_as_it_is)
     try:
-        return import_module("wordllama")
+        wordllama: Any = import_module("wordllama")  # a second of work that most commands need not wait for
     finally:
         root.removeHandler(keeps_logging_as_it_is)
-
-
-def _load_wordllama() -> tuple[Tokenizer, Vectors]:
-    package = read_wordllama()
-    loaded = package.WordLlama.load(cache_dir=Path(package.__file__).parent, disable_download=True)
+    loaded = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
     loaded.tokenizer.no_padding()
     return loaded.tokenizer, loaded.embedding
