@@ -193,7 +193,7 @@ def test_c03_charsets_that_lie_are_read_with_replacement_and_always_the_same(sce
     before = {key: row["payload_hash"] for key, row in drive.documents().items()}
     scene.owner.execute("update source_documents set version = null where source_id = %s", [drive.id])
     outcome = scene.sync("google_drive", "reconcile")  # every file is read again
-    assert (outcome.status, outcome.kept.changed, outcome.kept.unchanged) == ("completed", 0, len(before))
+    assert (outcome.status, outcome.kept.changed, outcome.kept.unchanged) == ("completed", 0, len(before)), outcome
     assert {key: row["payload_hash"] for key, row in drive.documents().items()} == before
 
 
