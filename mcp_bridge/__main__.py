@@ -1,6 +1,8 @@
 """`python -m mcp_bridge`: the command line."""
 
 import logging
+import os
+import socket
 
 import click
 import uvicorn
@@ -31,8 +33,15 @@ def main(port: int, host: str, api_url: str) -> None:
     # These log whole addresses and requests; what is worth knowing of a call is logged by us.
     for noisy in ("httpx", "httpcore", "mcp"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    try:
+        listening = socket.create_server((host, port))  # before we say so: whoever read the line may ask at once
+    except OSError as error:
+        raise click.ClickException(
+            f"Cannot listen at {host}:{port} ({os.strerror(error.errno or 0)}). Try another --port."
+        ) from None
     click.echo(f"QuickBooks bridge at http://{host}:{port}/mcp, companies by {REALM_HEADER}, in front of {api_url}")
-    uvicorn.run(create_app(api_url.rstrip("/")), host=host, port=port, log_level="warning", access_log=False)
+    config = uvicorn.Config(create_app(api_url.rstrip("/")), log_level="warning", access_log=False)
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,10 @@
 
 import asyncio
 import logging
+import os
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -279,3 +283,21 @@ def test_no_token_is_logged(asker: Asker, caplog: pytest.LogCaptureFixture) -> N
     assert "query: 200, intuit_tid" in caplog.text
     assert asker.token not in caplog.text
     assert asker.token not in repr(Caller(asker.realm, asker.token))
+
+
+def test_whoever_has_read_its_line_may_ask_at_once() -> None:
+    command = [sys.executable, "-m", "mcp_bridge", "--port"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run([*command, port], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"Error: Cannot listen at 127.0.0.1:{port} (Address already in use). Try another --port.\n"
+    with subprocess.Popen(
+        [*command, port], env=os.environ | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE
+    ) as bridge:
+        try:
+            assert bridge.stdout is not None
+            assert bridge.stdout.readline()
+            assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+        finally:
+            bridge.terminate()
