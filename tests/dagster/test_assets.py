@@ -1,6 +1,8 @@
 """The assets on a real instance: materialized by hand, they make, adopt or leave alone a sync."""
 
+import signal
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import dagster as dg
@@ -9,6 +11,7 @@ import pytest
 
 from boots_pipeline.assets.checks import standing_evaluations
 from boots_pipeline.resources.database import Database
+from boots_pipeline.resources.queue import Job, SyncQueue
 from tests.conftest import Organisation
 from tests.outside import Outside
 
@@ -101,6 +104,28 @@ def test_attack_24_no_row_reaches_an_event_a_log_or_the_job(
     assert names
     for secret in ("invalid input", *names):
         assert secret not in told
+
+
+def test_a_stop_right_after_the_claim_gives_the_job_back(
+    materialize: Callable[[], dg.ExecuteInProcessResult],
+    connect: Callable[..., UUID],
+    organisation: Organisation,
+    owner: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connect(organisation)
+    claim = SyncQueue.claim_by_hand
+
+    def claim_and_be_told_to_stop(*asked: Any) -> Job | None:
+        job = claim(*asked)
+        signal.raise_signal(signal.SIGTERM)
+        return job
+
+    monkeypatch.setattr(SyncQueue, "claim_by_hand", claim_and_be_told_to_stop)
+    assert not materialize().success
+    assert owner.execute("select status, attempt from ingestion_jobs").fetchall() == [
+        {"status": "queued", "attempt": 0}
+    ]
 
 
 def test_a_sync_that_runs_elsewhere_is_left_alone(
